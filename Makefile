@@ -1,0 +1,57 @@
+# `make run` and `make test` work on a machine with Python 3.11 and make alone: each sets up .venv first.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONHASHSEED := 0
+export JAX_PLATFORMS ?= cpu
+ifneq ($(wildcard ../shared/data/SHA256SUMS),)
+export SOCIALRM_DATA_DIR ?= $(abspath ../shared/data)
+endif
+NOTEBOOKS := $(wildcard nbs/*.ipynb nbs/experiments/*.ipynb nbs/tutorials/*.ipynb)
+
+.PHONY: help run test lab export sync lint notebooks execute reproduce bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+run: .venv/.installed  ## the main job on the embedded Tennessee population
+	$(BIN)/socialrm run --rule borda --out runs/tennessee --seed 0 --force
+
+test: .venv/.installed sync lint notebooks  ## everything that CI checks
+	$(BIN)/pytest
+
+sync: .venv/.installed  ## notebooks and generated modules agree
+	scripts/check-sync
+
+lint: .venv/.installed  ## ruff on notebooks and tests; undefined names in generated modules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --isolated --select F --ignore F722,F821,F401 --no-cache socialrm/*.py
+
+notebooks: .venv/.installed  ## run every notebook, slow cells left out
+	$(BIN)/nbdev_test --n_workers 2 --do_print
+
+export: .venv/.installed  ## write the package from the notebooks
+	$(BIN)/nbdev_export && $(BIN)/nbdev_clean
+
+execute: .venv/.installed  ## run notebooks whole and store their outputs: make execute NOTEBOOKS=nbs/00_ballots.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=3600 $(NOTEBOOKS)
+	$(BIN)/nbdev_clean
+
+lab: .venv/.installed  ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab nbs
+
+reproduce: .venv/.installed  ## the long checks, ten seeds each; writes benchmarks/results/
+	$(BIN)/python benchmarks/reproduce.py
+
+bench: .venv/.installed  ## speed, side by side; writes benchmarks/results/
+	for f in benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
+
+clean:  ## remove what can be made again
+	rm -rf .venv runs _proc _docs .pytest_cache .ruff_cache build *.egg-info
