@@ -37,7 +37,7 @@ def _shares(profile: Profile, ranks: Int[np.ndarray, "contest candidate voter"],
         return profile.tally(chosen)
     return profile.tally(chosen / chosen.sum(axis=1, keepdims=True))
 
-# %% ../nbs/15_elimination.ipynb #9cac9172
+# %% ../nbs/15_elimination.ipynb #c095074d
 def _rounds(profile: Profile, losers: Callable) -> Int[np.ndarray, "contest candidate"]:
     alive = np.ones((profile.n_contests, profile.n_candidates), bool)
     survived = np.zeros(alive.shape, np.int64)
@@ -51,15 +51,18 @@ def _rounds(profile: Profile, losers: Callable) -> Int[np.ndarray, "contest cand
     return survived
 
 
-def _lowest(counts: Float[np.ndarray, "contest candidate"], among: Bool[np.ndarray, "contest candidate"]):
-    counts = np.where(among, counts, np.inf)
-    least = counts.min(axis=1, keepdims=True)
-    return counts <= least + 1e-9 * np.abs(np.where(among, counts, 0)).max(axis=1, keepdims=True)
+def _lowest(
+    counts: Float[np.ndarray, "contest candidate"],
+    among: Bool[np.ndarray, "contest candidate"],
+    profile: Profile,
+) -> Bool[np.ndarray, "contest candidate"]:
+    least = np.where(among, counts, np.inf).min(axis=1, keepdims=True)
+    return among & (counts <= least + 1e-9 * profile.total[:, None])  # fractions carry rounding noise
 
-# %% ../nbs/15_elimination.ipynb #0a28203b
+# %% ../nbs/15_elimination.ipynb #6d4189c7
 def irv(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
     "Rounds survived when the fewest first places go out (instant runoff, Ware 1871)."
-    return _rounds(profile, lambda alive: _lowest(first_places(profile, alive), alive))
+    return _rounds(profile, lambda alive: _lowest(first_places(profile, alive), alive, profile))
 
 
 def coombs(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
@@ -67,19 +70,19 @@ def coombs(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
 
     def losers(alive):
         majority = first_places(profile, alive) > profile.total[:, None] / 2
-        return _lowest(-last_places(profile, alive), alive & ~majority)
+        return _lowest(-last_places(profile, alive), alive & ~majority, profile)
 
     return _rounds(profile, losers)
 
-# %% ../nbs/15_elimination.ipynb #602b4d11
+# %% ../nbs/15_elimination.ipynb #ae29217e
 def baldwin(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
     "Rounds survived when the lowest Borda score among those left goes out (Baldwin 1926)."
-    return _rounds(profile, lambda alive: _lowest(_borda_left(profile, alive), alive))
+    return _rounds(profile, lambda alive: _lowest(_borda_left(profile, alive), alive, profile))
 
 
 def nanson(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
     "Rounds survived when all Borda scores below the average of those left go out (Nanson 1883, strictly below)."
-    return _rounds(profile, lambda alive: _borda_left(profile, alive) < 0)
+    return _rounds(profile, lambda alive: _borda_left(profile, alive) < -1e-9 * profile.total[:, None])
 
 
 def _borda_left(
@@ -121,7 +124,7 @@ def plurality_veto(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
             survived += still & (alive != still).any(axis=1, keepdims=True)
     return survived
 
-# %% ../nbs/15_elimination.ipynb #83d74178
+# %% ../nbs/15_elimination.ipynb #8d0c5afa
 def simultaneous_veto(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
     "Eliminations survived when all voters veto continuously and together (Kizilkaya and Kempe 2023)."
     alive = np.ones(profile.ranks.shape[:2], bool)
@@ -134,6 +137,6 @@ def simultaneous_veto(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
         if not alive.any():
             break
         rate = last_places(profile, alive) * alive
-        moments = np.divide(points, rate, out=np.full(points.shape, np.inf), where=rate > 0)
+        moments = np.divide(points, rate, out=np.full(points.shape, 1e300), where=rate > 0)
         points = np.where(alive, points - rate * moments.min(axis=1, keepdims=True), 0)
     return survived
