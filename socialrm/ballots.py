@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['Vocabulary', 'Contests', 'Padded', 'Ballots', 'from_rows', 'make_ballots']
 
-# %% ../nbs/00_ballots.ipynb #999ebcbe
+# %% ../nbs/00_ballots.ipynb #65f88433
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import numpy as np
@@ -58,7 +59,11 @@ class Contests:
         row = self.completion[contest]
         return tuple(self.vocabulary.completions[c] for c in row[row >= 0])
 
-# %% ../nbs/00_ballots.ipynb #c78adef9
+# %% ../nbs/00_ballots.ipynb #15167ca5
+_ARRAYS = ["completion", "rank", "prompt", "rater", "weight", "group"]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=_ARRAYS[:3], meta_fields=[])
 @dataclass(frozen=True, eq=False)
 class Padded:
     "Ballots as one block, for code that wants a leading rater axis."
@@ -67,7 +72,8 @@ class Padded:
     rank: Int[np.ndarray, "rater ballot place"]  # 0 is best, equal is tied, -1 padding
     prompt: Int[np.ndarray, "rater ballot"]  # prompt index, -1 padding
 
-
+# %% ../nbs/00_ballots.ipynb #440db9a9
+@partial(jax.tree_util.register_dataclass, data_fields=_ARRAYS, meta_fields=["vocabulary"])
 @dataclass(frozen=True, eq=False, repr=False)
 class Ballots:
     "All ballots of all raters, sorted by rater."
@@ -115,15 +121,7 @@ class Ballots:
         sizes = f"{self.n_raters:,} raters, {self.n_ballots:,} ballots of up to {self.n_places}"
         return f"Ballots({sizes}, {len(v.prompts):,} prompts, {len(v.completions):,} completions)"
 
-# %% ../nbs/00_ballots.ipynb #9007ceaa
-jax.tree_util.register_dataclass(
-    Ballots,
-    data_fields=["completion", "rank", "prompt", "rater", "weight", "group"],
-    meta_fields=["vocabulary"],
-)
-jax.tree_util.register_dataclass(Padded, data_fields=["completion", "rank", "prompt"], meta_fields=[])
-
-# %% ../nbs/00_ballots.ipynb #3ed70163
+# %% ../nbs/00_ballots.ipynb #9413cd93
 def _check_rows(ballot, completion, size, explain):
     "Raise when a ballot has one place or names a completion twice."
     if (size < 2).any():
@@ -137,7 +135,7 @@ def _check_rows(ballot, completion, size, explain):
             f"{explain(b[twice[0]])} names {explain(b[twice[0]], c[twice[0]])} twice: keep one of them"
         )
 
-
+# %% ../nbs/00_ballots.ipynb #8e8d1648
 def from_rows(
     rater: Int[np.ndarray, "row"],  # rater index
     prompt: Int[np.ndarray, "row"],  # prompt index
@@ -175,14 +173,14 @@ def from_rows(
     group = np.full(n, -1, np.int32) if group is None else np.asarray(group, np.int32)
     return Ballots(completions, ranks, p[first].astype(np.int32), r[first].astype(np.int32), weight, group, v)
 
-# %% ../nbs/00_ballots.ipynb #da3dadaa
+# %% ../nbs/00_ballots.ipynb #ff1b1c5f
 def _index(names, known):
     "Index of each name, in order of first appearance; `known` fixes the first ones."
     table = {name: i for i, name in enumerate(known)}
     index = np.array([table.setdefault(name, len(table)) for name in names], np.int32)
     return index, tuple(table)
 
-
+# %% ../nbs/00_ballots.ipynb #c30344ce
 def make_ballots(
     ballots: Sequence[
         tuple
@@ -248,7 +246,7 @@ def _profile(ballots, prompt):
     ]
     return ranks[:, np.unique(ballots.completion[rows][ballots.mask[rows]])]
 
-# %% ../nbs/00_ballots.ipynb #817b3df2
+# %% ../nbs/00_ballots.ipynb #ef6c2cf0
 def _subset(ballots, raters):
     "Re-index the chosen raters and gather their rows."
     chosen = np.flatnonzero(raters) if raters.dtype == bool else raters.astype(np.int64)
@@ -264,7 +262,7 @@ def _subset(ballots, raters):
     columns = (ballots.completion[rows], ballots.rank[rows], ballots.prompt[rows], rater)
     return Ballots(*columns, ballots.weight[chosen], ballots.group[chosen], v)
 
-
+# %% ../nbs/00_ballots.ipynb #c74471b7
 def _keep(ballots, places):
     "Rebuild from the places that stay."
     places = places & ballots.mask
