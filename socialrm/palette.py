@@ -18,7 +18,7 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# %% ../nbs/29_palette.ipynb #4a8b3126
+# %% ../nbs/29_palette.ipynb #59a6a93c
 # blue, orange, green, purple, sky, vermilion, yellow, grey (Okabe and Ito 2008)
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, GREY = COLOURS
@@ -44,7 +44,7 @@ def _settings(dark):
         "savefig.dpi": 160,
     }
 
-
+# %% ../nbs/29_palette.ipynb #b7a68a80
 @contextmanager
 def style(
     dark: bool = False,  # light strokes on a dark ground

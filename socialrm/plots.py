@@ -34,7 +34,7 @@ def principal_plane(
     shares[:n] = spread[:n] ** 2 / max((spread**2).sum(), 1e-300)
     return centre, plane, shares
 
-# %% ../nbs/31_plots.ipynb #9b7aa610
+# %% ../nbs/31_plots.ipynb #b3dfda09
 def _write(ax, x, y, text, **options):
     "Text that stays readable over points."
     halo = [withStroke(linewidth=2.5, foreground=ax.get_facecolor())]
@@ -48,7 +48,7 @@ def _ellipse(mean, covariance, colour):
     angle = np.degrees(np.arctan2(*vector[::-1, 1]))
     return Ellipse(mean, width, height, angle=angle, fill=False, edgecolor=colour, linewidth=1.2)
 
-
+# %% ../nbs/31_plots.ipynb #ab64183f
 def latent_scatter(
     ax: Axes,
     z: Float[np.ndarray, "point latent"],  # preference representations
@@ -97,7 +97,7 @@ def criterion_curve(
     ax.set(xlabel="components of the mixture", ylabel=label)
     return ax
 
-# %% ../nbs/31_plots.ipynb #0827d7e3
+# %% ../nbs/31_plots.ipynb #cacdfcbe
 def _apart(y, least):
     "The same heights in the same order, neighbours at least so far apart, moved as little as simple code can."
     order = np.argsort(y, kind="stable")
@@ -111,7 +111,7 @@ def _apart(y, least):
     out[order] = moved
     return out
 
-
+# %% ../nbs/31_plots.ipynb #bddb5f08
 def curves(
     ax: Axes,
     history: Sequence[Mapping[str, float]],  # rows with `step` and what is drawn
@@ -260,7 +260,7 @@ def margins_map(
     ax.set_xlabel("margin of the row over the column, % of voters")
     return ax
 
-# %% ../nbs/31_plots.ipynb #a0c50e72
+# %% ../nbs/31_plots.ipynb #70b54608
 def support_bars(
     ax: Axes,
     names: Sequence[str],  # one per contest
@@ -282,7 +282,7 @@ def support_bars(
     ax.set(xlim=(0, 1), xlabel="support: probability that the order holds")
     return ax
 
-
+# %% ../nbs/31_plots.ipynb #f535ade8
 def rater_histogram(
     ax: Axes,
     counts: Int[np.ndarray, "rater"],  # ballots of each rater
