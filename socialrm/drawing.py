@@ -48,7 +48,7 @@ class Population:
     )  # where they are known
     positions: Float[np.ndarray, "rater dimension"] | None = None  # of raters in a spatial population
 
-# %% ../nbs/09_drawing.ipynb #d7d046c1
+# %% ../nbs/09_drawing.ipynb #5e23c03d
 def generator(
     key: jax.Array,  # from `jax.random.key`; used up
 ) -> np.random.Generator:  # the same for the same key
@@ -57,7 +57,7 @@ def generator(
         raise ValueError(f"key is {key!r}: give jax.random.key(0), or any key split from it")
     return np.random.default_rng(np.asarray(jax.random.bits(key, (4,), "uint32")))
 
-
+# %% ../nbs/09_drawing.ipynb #ebb76d12
 def _flags(rng, type_of, rates, draw):
     "Which raters do something, at a rate per type: quotas within each type, or coin flips."
     rates = np.asarray(rates, float)
@@ -69,7 +69,7 @@ def _flags(rng, type_of, rates, draw):
         flags[members[: largest_remainder([rate, 1 - rate], len(members))[0]]] = True
     return flags
 
-
+# %% ../nbs/09_drawing.ipynb #c1e02402
 def _types(rng, shares, n, draw):
     "The type of each rater, shuffled."
     if draw not in ("exact", "multinomial"):
@@ -94,7 +94,7 @@ def _ballots(
     vocabulary = Vocabulary(raters, tuple(prompts), tuple(completions))
     return from_rows(rater, prompt, candidates[prompt, candidate], ranks[given], vocabulary=vocabulary)
 
-# %% ../nbs/09_drawing.ipynb #f9dce437
+# %% ../nbs/09_drawing.ipynb #96076c33
 @dataclass(frozen=True)
 class Gap:
     "Something that only a part of each type rated."
@@ -103,7 +103,7 @@ class Gap:
     prompts: tuple[str, ...] | None = None  # on these prompts, None for all
     completions: tuple[str, ...] | None = None  # these completions, None for all
 
-
+# %% ../nbs/09_drawing.ipynb #a403e39f
 def from_types(
     orders: dict[str, dict[str, Sequence[str]]],  # prompt -> type -> completions, best first
     shares: Sequence[float],  # per type
@@ -142,7 +142,7 @@ def from_types(
         types=types,
     )
 
-# %% ../nbs/09_drawing.ipynb #90202f88
+# %% ../nbs/09_drawing.ipynb #69130d21
 def _thin(rng, shape, ballots_per_rater, places_per_ballot):
     "A mask that leaves each rater so many prompts and each ballot so many places, at random."
     n, p, c = shape
@@ -153,7 +153,7 @@ def _thin(rng, shape, ballots_per_rater, places_per_ballot):
     places = rng.random(shape).argsort(2).argsort(2) < short
     return prompts[:, :, None] & places
 
-
+# %% ../nbs/09_drawing.ipynb #74c5d98c
 def from_noise(
     sample: Callable,  # (generator, type of each rater) -> complete ranks, int "rater prompt candidate"
     orders: dict[str, Int[np.ndarray, "type candidate"]],  # prompt -> centres of the types, or nothing

@@ -18,7 +18,7 @@ from prefsampling.ordinal import mallows as sample_mallows
 
 from .drawing import Gap, Population, from_noise, from_types, generator
 
-# %% ../nbs/01_populations.ipynb #dbbc2727
+# %% ../nbs/01_populations.ipynb #29bf9a3c
 CAPITAL = "The capital of Tennessee should be"
 WORST = "The worst place for the capital of Tennessee would be"
 CITIES = {
@@ -34,7 +34,7 @@ WITH_MORRISTOWN = {
     "Knoxville": ("Knoxville", "Morristown", "Chattanooga", "Nashville", "Memphis"),
 }
 
-
+# %% ../nbs/01_populations.ipynb #bd47feab
 def _reversed(orders):
     "Every type's order upside down."
     return {t: tuple(reversed(order)) for t, order in orders.items()}
@@ -72,10 +72,10 @@ def morristown(
     gaps = [] if included is None else [Gap(tuple(included), completions=("Morristown",))]
     return from_types(orders, shares, n, key=key, gaps=gaps, draw=draw)
 
-# %% ../nbs/01_populations.ipynb #e05ce37a
+# %% ../nbs/01_populations.ipynb #608c0a7e
 INVERTED = (0.40, 0.25, 0.20, 0.15)  # Memphis, Nashville, Chattanooga, Knoxville
 
-
+# %% ../nbs/01_populations.ipynb #87fe9200
 def inverted_partial(
     n: int = 2_000,  # raters
     *,
@@ -88,14 +88,14 @@ def inverted_partial(
     orders = {CAPITAL: CITIES, WORST: _reversed(CITIES)}
     return from_types(orders, shares, n, key=key, gaps=[Gap(tuple(rated), prompts=(WORST,))], draw=draw)
 
-
+# %% ../nbs/01_populations.ipynb #7d03d9d6
 def _half_but(unseen):
     "The gap in which half of every type rated the second prompt, and nobody of one type."
     if unseen not in CITIES:
         raise ValueError(f"unseen is {unseen!r}: give one of {', '.join(CITIES)}")
     return Gap(tuple(0.0 if t == unseen else 0.5 for t in CITIES), prompts=(WORST,))
 
-
+# %% ../nbs/01_populations.ipynb #e01774a2
 def inverted_missing(
     n: int = 2_000,  # raters
     *,
