@@ -23,14 +23,14 @@ from .ballots import Ballots, Vocabulary, from_rows
 from .files import open_source
 from .readers import read
 
-# %% ../nbs/02_datasets.ipynb #485f7989
+# %% ../nbs/02_datasets.ipynb #827ef33c
 _LINES = [
     line.split() for line in resources.files("socialrm").joinpath("registry.txt").read_text().splitlines()
 ]
 SHA256: dict[str, str] = {file: sha for file, sha, *_ in _LINES}
 URLS: dict[str, str] = {file: url[0] for file, _, *url in _LINES if url}
 
-
+# %% ../nbs/02_datasets.ipynb #ee0c246f
 def _local(file):
     "The file in the user's own folder, or None."
     folder = os.environ.get("SOCIALRM_DATA_DIR")
@@ -42,7 +42,7 @@ def _local(file):
         raise ValueError(f"{path} has SHA-256 {found[:12]}..., not {SHA256[file][:12]}...: get the file anew")
     return path
 
-
+# %% ../nbs/02_datasets.ipynb #c2f63301
 def fetch(
     file: str,  # a key of `SHA256`
     origin: str = "",  # where a file without an address comes from
@@ -63,7 +63,7 @@ def fetch(
             f"{told}: go online, or set SOCIALRM_DATA_DIR to a folder with {file}"
         ) from error
 
-# %% ../nbs/02_datasets.ipynb #c18fa5d5
+# %% ../nbs/02_datasets.ipynb #81d6572f
 def _breakfast(get):
     "Join the respondents across situations, by the .csv; names come from the .soc files."
     lines = get("preflib/00035_breakfast/00035-00000001.csv").read_text().splitlines()
@@ -76,13 +76,13 @@ def _breakfast(get):
     vocabulary = Vocabulary(raters, tuple(situations), names, groups=("student", "wife"))
     return from_rows(rater, prompt, order.ravel(), rank, vocabulary=vocabulary, group=(np.arange(n) + 1) % 2)
 
-
+# %% ../nbs/02_datasets.ipynb #fe2d90c9
 def _alternatives(path):
     "Names of the alternatives of a PrefLib file."
     lines = path.read_text(encoding="utf-8").splitlines()
     return tuple(line.split(": ", 1)[1].strip() for line in lines if line.startswith("# ALTERNATIVE NAME"))
 
-# %% ../nbs/02_datasets.ipynb #f54b1919
+# %% ../nbs/02_datasets.ipynb #5810aa54
 def _with_texts(ballots, prompts, completions=None):
     "Ballots whose vocabulary knows texts; mappings from id to text."
     v = ballots.vocabulary
@@ -90,7 +90,7 @@ def _with_texts(ballots, prompts, completions=None):
     v = replace(v, prompt_texts=tuple(prompts[p] for p in v.prompts), completion_texts=texts)
     return replace(ballots, vocabulary=v)
 
-
+# %% ../nbs/02_datasets.ipynb #4662fc93
 def _ukpconvarg1(get):
     "Votes as comparisons; topics and arguments have texts."
     votes = open_source(get("ukpconvarg1_crowd/votes.tsv.gz")).table.to_pydict()
@@ -110,7 +110,7 @@ def _ukpconvarg1(get):
     }
     return _with_texts(ballots, topics, dict(zip(arguments["arg"], arguments["text"])))
 
-# %% ../nbs/02_datasets.ipynb #7d25b89d
+# %% ../nbs/02_datasets.ipynb #e2192a94
 def _squality(get):
     "Overall ranks of three summaries; texts of summaries and, where the questions are there, of questions."
     rows, texts = [], {}
@@ -131,7 +131,7 @@ def _squality(get):
         questions = {p: asked[p.split("/")[0]][int(p.split("/")[1])] for p in questions}
     return _with_texts(ballots, questions, texts)
 
-
+# %% ../nbs/02_datasets.ipynb #58d96efe
 def _mtbench(get):
     "Votes on pairs of models; a prompt is a question and a turn."
     votes = [json.loads(line) for line in get("mtbench_human/human.jsonl").read_text().splitlines()]
@@ -179,7 +179,7 @@ def _jester(get, complete):
     )
     return from_rows(rater, 0 * rater, joke, -scores[stays][rater, joke], vocabulary=vocabulary)
 
-# %% ../nbs/02_datasets.ipynb #b3db1769
+# %% ../nbs/02_datasets.ipynb #252649d9
 @dataclass(frozen=True)
 class Dataset:
     "A named data set."
@@ -190,7 +190,7 @@ class Dataset:
     source: str  # who made it, and where the original is
     licence: str  # terms
 
-
+# %% ../nbs/02_datasets.ipynb #2ddc71cb
 def _preflib(file, what):
     "A PrefLib file as it is."
 
@@ -224,12 +224,12 @@ for _i, (_dots, _puzzle) in enumerate([(3, 11), (5, 5), (7, 7), (9, 9)], 1):
     _DATASETS[f"dots-{_dots}"] = _preflib(f"00024_dots/00024-0000000{_i}.soc", _truth)
     _DATASETS[f"puzzle-{_puzzle}"] = _preflib(f"00025_puzzle/00025-0000000{_i}.soc", _truth)
 
-# %% ../nbs/02_datasets.ipynb #d87482eb
+# %% ../nbs/02_datasets.ipynb #9845d0b8
 def _files(folder):
     "The keys of `SHA256` in a folder."
     return tuple(file for file in SHA256 if file.startswith(folder))
 
-
+# %% ../nbs/02_datasets.ipynb #8e79ffe4
 _DATASETS |= {
     "breakfast": Dataset(
         "41 respondents rank 15 items in 6 situations; complete; the 42nd is not linked across situations and left out",
@@ -275,7 +275,7 @@ _DATASETS["jester-complete"] = replace(
 _FOLDERS = {"ukpconvarg1_crowd": "ukpconvarg1", "mtbench_human": "mtbench", "squality_human_eval": "squality"}
 NAMES: tuple[str, ...] = tuple(sorted(_DATASETS))
 
-
+# %% ../nbs/02_datasets.ipynb #1a917113
 def _dataset(name):
     "The entry of a name."
     name = _FOLDERS.get(name, name)
@@ -283,7 +283,7 @@ def _dataset(name):
         raise ValueError(f"no data set {name!r}: there are {', '.join(NAMES)}")
     return _DATASETS[name]
 
-# %% ../nbs/02_datasets.ipynb #be3e4e68
+# %% ../nbs/02_datasets.ipynb #3ebfb0e2
 def load(
     name: str,  # one of `NAMES`
 ) -> Ballots:  # all of its ballots
@@ -291,7 +291,7 @@ def load(
     dataset = _dataset(name)
     return dataset.build(lambda file: fetch(file, f"Original: {dataset.source}."))
 
-
+# %% ../nbs/02_datasets.ipynb #3ac2a93a
 def describe(
     name: str,  # one of `NAMES`
 ) -> str:  # a few lines
@@ -299,7 +299,7 @@ def describe(
     dataset = _dataset(name)
     return f"{name}: {dataset.what}\nsource: {dataset.source}\nlicence: {dataset.licence}"
 
-
+# %% ../nbs/02_datasets.ipynb #927eed62
 def available(
     name: str,  # one of `NAMES`
 ) -> bool:  # True where `load` needs no network

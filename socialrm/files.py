@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['PARSERS', 'Source', 'open_source', 'to_table', 'write_csv', 'write_jsonl', 'write_parquet', 'write_preflib']
 
-# %% ../nbs/08_files.ipynb #4e044bf0
+# %% ../nbs/08_files.ipynb #f977adca
 import csv
 import gzip
 import io
+import itertools
 import json
 import re
 from collections import Counter
@@ -43,7 +44,7 @@ class Source:
         "Raise `ValueError` with the place of a row."
         raise ValueError(f"{self.name}, {self.place(int(row))}: {message}")
 
-# %% ../nbs/08_files.ipynb #45a73e05
+# %% ../nbs/08_files.ipynb #c86ebb9b
 def _decode(raw, name):
     "UTF-8 text without a byte order mark."
     try:
@@ -56,7 +57,7 @@ def _decode(raw, name):
         raise ValueError(f"{name} is empty: it needs a header and at least one row")
     return text
 
-
+# %% ../nbs/08_files.ipynb #78ceb376
 def _delimited(raw, name, delimiter):
     "A CSV or TSV file; every column as text."
     text = _decode(raw, name)
@@ -68,7 +69,13 @@ def _delimited(raw, name, delimiter):
                 yield before + 1, record
             before = reader.line_num
 
-    columns = next(records())[1]
+    columns, *first = [record for _, record in itertools.islice(records(), 2)]
+    if len(columns) == 1:
+        raise ValueError(
+            f"{name}: the header is one column, {columns[0]!r}: separate columns by {delimiter!r}"
+        )
+    if not first:
+        raise ValueError(f"{name} is empty: it has a header but no row")
     repeated = [c for c, count in Counter(columns).items() if count > 1]
     if repeated:
         raise ValueError(f"{name}: column {repeated[0]!r} comes twice in the header: rename or remove one")
@@ -90,10 +97,10 @@ def _delimited(raw, name, delimiter):
     lines = lambda row: f"line {[line for line, _ in records()][row + 1]}"
     return Source(table, name, lines)
 
-# %% ../nbs/08_files.ipynb #11ca1dd0
+# %% ../nbs/08_files.ipynb #00929217
 _IDS = ("rater", "prompt", "completion", "chosen", "rejected", "ballot", "group")
 
-
+# %% ../nbs/08_files.ipynb #1e4de53a
 def _scalar(value):
     "A JSON value as text."
     if value is None or isinstance(value, str):
@@ -102,7 +109,7 @@ def _scalar(value):
         return json.dumps(value)
     raise TypeError(f"{json.dumps(value)[:40]} where one value was expected")
 
-
+# %% ../nbs/08_files.ipynb #2135a1e6
 def _json_lines(raw, name):
     "A JSON Lines file."
     text = _decode(raw, name)
@@ -131,12 +138,12 @@ def _json_lines(raw, name):
                 raise ValueError(f"{name}, line {line}: not a flat JSON object: {error}") from None
         return Source(pa.table({k: pa.array(v, pa.string()) for k, v in columns.items()}), name, place)
 
-# %% ../nbs/08_files.ipynb #66efab30
+# %% ../nbs/08_files.ipynb #cd673c47
 _ORDER = re.compile(
     r"\s*(\d+)\s*:\s*((\d+|\{\d+(\s*,\s*\d+)*\})(\s*,\s*(\d+|\{\d+(\s*,\s*\d+)*\}))*)\s*,?\s*"
 )
 
-
+# %% ../nbs/08_files.ipynb #f83dc23d
 def _check_preflib(lines, name):
     "Raise at the first line that is no order of known alternatives."
     known = {m[1] for line in lines if (m := re.match(r"# ALTERNATIVE NAME (\d+):", line))}
@@ -191,7 +198,7 @@ def _preflib(raw, name):
     columns = {"rater": rater, "prompt": prompt, "completion": completion, "rank": flat[row, 1]}
     return Source(pa.table(columns), name, lambda i: f"rater {rater[i]}")
 
-# %% ../nbs/08_files.ipynb #9db65d67
+# %% ../nbs/08_files.ipynb #f564f673
 def _parquet(raw, name):
     "A Parquet file."
     try:
@@ -199,7 +206,7 @@ def _parquet(raw, name):
     except pa.ArrowInvalid as error:
         raise ValueError(f"{name} is not a Parquet file: {error}") from None
 
-
+# %% ../nbs/08_files.ipynb #d8b93fea
 PARSERS: dict[str, Callable[[bytes, str], Source]] = {
     ".csv": lambda raw, name: _delimited(raw, name, ","),
     ".tsv": lambda raw, name: _delimited(raw, name, "\t"),
@@ -233,7 +240,7 @@ def open_source(
         )
     return PARSERS[suffix](raw, path.name)
 
-# %% ../nbs/08_files.ipynb #bce88fb2
+# %% ../nbs/08_files.ipynb #09e489fd
 def to_table(
     ballots: Ballots,  # what to write
 ) -> pa.Table:  # rater, prompt, completion, rank; ballot, weight, group where needed
@@ -257,7 +264,7 @@ def to_table(
         columns["group"] = named(ballots.group[rater] % (len(v.groups) + 1), [*v.groups, ""])
     return pa.table(columns)
 
-
+# %% ../nbs/08_files.ipynb #b6d6a432
 def write_csv(
     ballots: Ballots,  # what to write
     path: str | Path,  # tabs between columns where it ends in .tsv
@@ -266,7 +273,7 @@ def write_csv(
     delimiter = "\t" if Path(path).suffix == ".tsv" else ","
     pa_csv.write_csv(to_table(ballots), str(path), pa_csv.WriteOptions(delimiter=delimiter))
 
-
+# %% ../nbs/08_files.ipynb #7d42ba91
 def write_jsonl(
     ballots: Ballots,  # what to write
     path: str | Path,  # usually .jsonl
@@ -277,7 +284,7 @@ def write_jsonl(
         "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
     )
 
-
+# %% ../nbs/08_files.ipynb #470e1fe3
 def write_parquet(
     ballots: Ballots,  # what to write
     path: str | Path,  # usually .parquet

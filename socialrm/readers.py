@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from .ballots import Ballots, Vocabulary, from_rows
 from .files import open_source
 
-# %% ../nbs/03_readers.ipynb #24632ac9
+# %% ../nbs/03_readers.ipynb #fa6e6650
 @dataclass(frozen=True)
 class ReadReport:
     "What was read, and what was left out of it."
@@ -34,14 +34,14 @@ class ReadReport:
     left_out: dict[str, int] = field(default_factory=dict)  # what -> how many
 
     def __str__(self) -> str:
-        left = "; ".join(f"{count:,} {what}" for what, count in self.left_out.items())
+        left = ", ".join(f"{what}: {count:,}" for what, count in self.left_out.items())
         return (
-            f"{self.source}: {self.rows:,} rows of {self.layout}: {self.raters:,} raters, {self.ballots:,} ballots "
-            f"({self.tied:,} with ties) on {self.prompts:,} prompts, {self.completions:,} completions\n"
+            f"{self.source}, {self.rows:,} rows of {self.layout}: raters {self.raters:,}, ballots {self.ballots:,} "
+            f"(with ties {self.tied:,}), prompts {self.prompts:,}, completions {self.completions:,}; "
             f"left out: {left or 'nothing'}"
         )
 
-# %% ../nbs/03_readers.ipynb #fd59e92c
+# %% ../nbs/03_readers.ipynb #9ad2973a
 LAYOUTS: dict[str, tuple[str, ...]] = {
     "ranks": ("rater", "prompt", "completion", "rank"),
     "scores": ("rater", "prompt", "completion", "score"),
@@ -49,7 +49,7 @@ LAYOUTS: dict[str, tuple[str, ...]] = {
 }
 _OPTIONAL = {"ranks": ("ballot",), "scores": ("ballot",), "comparisons": ("tie",)}
 
-
+# %% ../nbs/03_readers.ipynb #1e98dd56
 def _layout(source):
     "The layout that the columns of a table are, or an error that says what keeps them from it."
     columns = source.table.column_names
@@ -74,7 +74,7 @@ def _layout(source):
         raise ValueError(f"{source.name} is empty: it has a header but no row")
     return layout
 
-# %% ../nbs/03_readers.ipynb #f84568ff
+# %% ../nbs/03_readers.ipynb #abc48792
 def _ids(source, column, empty=False):
     "Integer codes in order of first appearance, and the ids that they stand for."
     values = source.table[column].combine_chunks()
@@ -89,7 +89,7 @@ def _ids(source, column, empty=False):
     codes = pc.dictionary_encode(values)
     return codes.indices.to_numpy(), tuple(codes.dictionary.to_pylist())
 
-
+# %% ../nbs/03_readers.ipynb #0a40dc66
 def _numbers(source, column):
     "Finite numbers."
     values = source.table[column].combine_chunks()
@@ -108,7 +108,7 @@ def _numbers(source, column):
         source.fail(bad[0], f"{column} is {found}: correct it or remove the row")
     return numbers
 
-
+# %% ../nbs/03_readers.ipynb #d61da851
 def _number(scalar):
     "One value as a number, or NaN."
     try:
@@ -116,10 +116,10 @@ def _number(scalar):
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return np.nan
 
-# %% ../nbs/03_readers.ipynb #262f9b93
+# %% ../nbs/03_readers.ipynb #312aed8a
 _TIES = {"": 0, "0": 0, "false": 0, "no": 0, "1": 1, "true": 1, "yes": 1}
 
-
+# %% ../nbs/03_readers.ipynb #c4806c4f
 def _ties(source):
     "Which comparisons are ties."
     codes, names = _ids(source, "tie", empty=True)
@@ -129,7 +129,7 @@ def _ties(source):
         source.fail(row, f"tie is {names[codes[row]]!r}: write 1 or 0, true or false, yes or no")
     return known == 1
 
-
+# %% ../nbs/03_readers.ipynb #cd6ac9a3
 def _per_rater(source, column, rater, values, row, names=None):
     "The one value that each rater has."
     first = np.unique(rater, return_index=True)[1]
@@ -140,6 +140,29 @@ def _per_rater(source, column, rater, values, row, names=None):
         was = f"{show(values[one])} at {source.place(row[one])}"
         source.fail(row[other], f"{column} is {show(values[other])} but was {was}: a rater has one {column}")
     return values[first]
+
+# %% ../nbs/03_readers.ipynb #4372d0c5
+def _weights(source, rater, row, raters):
+    "One weight per rater."
+    if "weight" not in source.table.column_names:
+        return np.ones(len(raters))
+    values = _numbers(source, "weight")
+    if (values < 0).any():
+        bad = int(np.argmax(values < 0))
+        source.fail(bad, f"weight is {values[bad]:g}: a weight is 0 or more")
+    if not values.any():
+        raise ValueError(f"{source.name}: all weights are 0: give some rater a weight")
+    return _per_rater(source, "weight", rater, values[row], row)
+
+# %% ../nbs/03_readers.ipynb #8ddd68c6
+def _groups(source, rater, row):
+    "One group per rater, -1 where the column is empty, and the groups' names."
+    if "group" not in source.table.column_names:
+        return np.full(rater.max() + 1, -1), ()
+    codes, names = _ids(source, "group", empty=True)
+    known = tuple(name for name in names if name)
+    table = np.array([known.index(name) if name else -1 for name in names])
+    return _per_rater(source, "group", rater, table[codes][row], row, known), known
 
 # %% ../nbs/03_readers.ipynb #ca59215d
 def _rows(source, layout):
@@ -164,30 +187,7 @@ def _rows(source, layout):
     ballot = _ids(source, "ballot")[0] if "ballot" in source.table.column_names else 0 * row
     return rater, ballot, prompt, completion, key, row, (raters, prompts, completions)
 
-# %% ../nbs/03_readers.ipynb #a3d4f196
-def _weights(source, rater, row, raters):
-    "One weight per rater."
-    if "weight" not in source.table.column_names:
-        return np.ones(len(raters))
-    values = _numbers(source, "weight")
-    if (values < 0).any():
-        bad = int(np.argmax(values < 0))
-        source.fail(bad, f"weight is {values[bad]:g}: a weight is 0 or more")
-    if not values.any():
-        raise ValueError(f"{source.name}: all weights are 0: give some rater a weight")
-    return _per_rater(source, "weight", rater, values[row], row)
-
-
-def _groups(source, rater, row):
-    "One group per rater, -1 where the column is empty, and the groups' names."
-    if "group" not in source.table.column_names:
-        return np.full(rater.max() + 1, -1), ()
-    codes, names = _ids(source, "group", empty=True)
-    known = tuple(name for name in names if name)
-    table = np.array([known.index(name) if name else -1 for name in names])
-    return _per_rater(source, "group", rater, table[codes][row], row, known), known
-
-# %% ../nbs/03_readers.ipynb #4559547a
+# %% ../nbs/03_readers.ipynb #10f0f434
 def _ballot_of(source, layout, rater, ballot, prompt, completion, key, row, completions):
     "The ballot that each row belongs to; raises where a completion stands on it twice."
     order = np.lexsort((completion, prompt, ballot, rater))
@@ -211,7 +211,7 @@ def _ballot_of(source, layout, rater, ballot, prompt, completion, key, row, comp
     index[order] = np.cumsum(new) - 1
     return index
 
-
+# %% ../nbs/03_readers.ipynb #d792e86c
 def _rank_rest_last(rater, ballot, prompt, completion, key, n):
     "Rows that put every candidate that a ballot leaves out behind all that it ranks, tied."
     candidates = np.unique(prompt.astype(np.int64) * n + completion)
@@ -225,13 +225,13 @@ def _rank_rest_last(rater, ballot, prompt, completion, key, n):
     more = (rater[owner], ballot[owner], prompt[owner], other, np.full(len(owner), np.inf))
     return tuple(np.concatenate(x) for x in zip((rater, ballot, prompt, completion, key), more))
 
-# %% ../nbs/03_readers.ipynb #f04bcd38
+# %% ../nbs/03_readers.ipynb #e54042a2
 def _compact(codes, names):
     "Codes without gaps, and the names still in use."
     used = np.unique(codes)
     return np.searchsorted(used, codes).astype(np.int32), tuple(names[i] for i in used), used
 
-
+# %% ../nbs/03_readers.ipynb #48c159a2
 def _leave_out(source, ballot, columns, names):
     "Drop ballots of one, and what then has no ballot; count both."
     counts = np.bincount(ballot)

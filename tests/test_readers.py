@@ -181,7 +181,7 @@ def test_ballots_of_one_are_counted(tmp_path):
         "prompts without another ballot": 1,
         "completions without another ballot": 2,
     }
-    assert "left out: 3 ballots of one completion; 1 raters without" in str(report)
+    assert "left out: ballots of one completion: 3, raters without another ballot: 1" in str(report)
 
 
 PAIRS = "rater,prompt,chosen,rejected"
@@ -189,13 +189,14 @@ BAD = {
     "empty file": ("", "is empty: it needs a header"),
     "blank file": ("\n \n", "is empty: it needs a header"),
     "header only": (CSV, "is empty: it has a header but no row"),
+    "header without a line break": (CSV[:-1], "is empty: it has a header but no row"),
     "misspelt column": (
         "rater,prompt,completion,ranking\nr,p,a,1\n",
         "unknown column 'ranking', missing column 'rank'",
     ),
     "unknown column": (CSV[:-1] + ",note\nr,p,a,1,x\n", "unknown column 'note': ranks need rater, prompt"),
     "missing column": ("rater,completion,rank\nr,a,1\n", "missing column 'prompt'"),
-    "wrong delimiter": (CSV.replace(",", ";") + "r;p;a;1\n", "unknown column 'rater;prompt;completion;rank'"),
+    "wrong delimiter": (CSV.replace(",", ";") + "r;p;a;1\n", "the header is one column, 'rater;prompt;completion;rank': separate"),
     "column twice": (
         "rater,prompt,completion,rank,rank\nr,p,a,1,1\n",
         "column 'rank' comes twice in the header",
