@@ -196,7 +196,10 @@ BAD = {
     ),
     "unknown column": (CSV[:-1] + ",note\nr,p,a,1,x\n", "unknown column 'note': ranks need rater, prompt"),
     "missing column": ("rater,completion,rank\nr,a,1\n", "missing column 'prompt'"),
-    "wrong delimiter": (CSV.replace(",", ";") + "r;p;a;1\n", "the header is one column, 'rater;prompt;completion;rank': separate"),
+    "wrong delimiter": (
+        CSV.replace(",", ";") + "r;p;a;1\n",
+        "the header is one column, 'rater;prompt;completion;rank': separate",
+    ),
     "column twice": (
         "rater,prompt,completion,rank,rank\nr,p,a,1,1\n",
         "column 'rank' comes twice in the header",
