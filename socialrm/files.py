@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PARSERS', 'Source', 'open_source', 'to_table', 'write_csv', 'write_jsonl', 'write_parquet', 'write_preflib']
 
-# %% ../nbs/08_files.ipynb #f977adca
+# %% ../nbs/08_files.ipynb #44d1baaa
 import csv
 import gzip
 import io
@@ -21,7 +21,6 @@ from typing import Any, NoReturn
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import pyarrow.json as pa_json
 import pyarrow.parquet as pa_parquet
 from preflibtools.instances import OrdinalInstance
 
@@ -97,9 +96,6 @@ def _delimited(raw, name, delimiter):
     lines = lambda row: f"line {[line for line, _ in records()][row + 1]}"
     return Source(table, name, lines)
 
-# %% ../nbs/08_files.ipynb #00929217
-_IDS = ("rater", "prompt", "completion", "chosen", "rejected", "ballot", "group")
-
 # %% ../nbs/08_files.ipynb #1e4de53a
 def _scalar(value):
     "A JSON value as text."
@@ -109,34 +105,30 @@ def _scalar(value):
         return json.dumps(value)
     raise TypeError(f"{json.dumps(value)[:40]} where one value was expected")
 
-# %% ../nbs/08_files.ipynb #2135a1e6
+# %% ../nbs/08_files.ipynb #bf5e51e0
 def _json_lines(raw, name):
-    "A JSON Lines file."
-    text = _decode(raw, name)
-    lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-    place = lambda row: f"line {lines[row][0]}"
-    try:
-        options = pa_json.ParseOptions(explicit_schema=pa.schema([(c, pa.string()) for c in _IDS]))
-        blocks = pa_json.ReadOptions(block_size=min(len(raw) + 1, 2**30))
-        table = pa_json.read_json(io.BytesIO(text.encode()), read_options=blocks, parse_options=options)
-        if len(table) != len(lines):
-            raise pa.ArrowInvalid("objects that span lines")
-        return Source(
-            table.select([c for c in table.column_names if table[c].null_count < len(table)]), name, place
-        )
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        columns = {}
-        for row, (line, content) in enumerate(lines):
+    "A JSON Lines file; every column as text."
+    rows, lines = [], []
+    for line, content in enumerate(_decode(raw, name).split("\n"), 1):
+        if content.strip():
             try:
-                for key, value in json.loads(content).items():
-                    columns.setdefault(key, [None] * len(lines))[row] = _scalar(value)
-            except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"{name}, line {line}: not JSON ({error.msg}): one object on each line"
-                ) from None
+                items = json.loads(content).items()
+                rows.append({key: v if type(v) is str else _scalar(v) for key, v in items})
             except (AttributeError, TypeError, RecursionError) as error:
                 raise ValueError(f"{name}, line {line}: not a flat JSON object: {error}") from None
-        return Source(pa.table({k: pa.array(v, pa.string()) for k, v in columns.items()}), name, place)
+            except ValueError as error:
+                raise ValueError(
+                    f"{name}, line {line}: not JSON ({error}): one object on each line"
+                ) from None
+            lines.append(line)
+    columns = dict.fromkeys(key for row in rows for key in row)
+    try:
+        table = pa.table({key: pa.array([row.get(key) for row in rows], pa.string()) for key in columns})
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{name} holds half a surrogate pair (\\ud800 to \\udfff), which is no text: mend it"
+        ) from None
+    return Source(table, name, lambda row: f"line {lines[row]}")
 
 # %% ../nbs/08_files.ipynb #cd673c47
 _ORDER = re.compile(

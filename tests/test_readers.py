@@ -282,7 +282,7 @@ BAD_JSON = {
         "line 2: mixed formats, 'rank' beside 'score'",
     ),
     "rank missing": (JSON_ROW + JSON_ROW.replace(',"rank":1', ""), "line 2: rank is missing"),
-    "NaN": (JSON_ROW.replace("1", "NaN"), "line 1: rank is nan, not a finite number"),
+    "NaN": (JSON_ROW.replace("1", "NaN"), "line 1: rank is 'NaN', not a finite number"),
     "boolean id": (JSON_ROW + JSON_ROW.replace('"a"', "null"), "line 2: completion is missing"),
 }
 
@@ -405,3 +405,63 @@ def test_a_million_rows(tmp_path):
     ballots, report = read(table)
     assert report.rows == 1_000_000 and ballots.n_ballots == n
     np.testing.assert_array_equal(np.argsort(ballots.completion, 1).ravel(), table["rank"].to_numpy())
+
+
+pieces = st.sampled_from(
+    [
+        "rater",
+        "prompt",
+        "completion",
+        "rank",
+        "score",
+        "chosen",
+        "rejected",
+        "tie",
+        "weight",
+        "r",
+        "a",
+        "b",
+        "1",
+        "2",
+        "nan",
+    ]
+    + [
+        ",",
+        "\t",
+        "\n",
+        "\r\n",
+        '"',
+        "{",
+        "}",
+        ":",
+        "[",
+        "]",
+        "# ",
+        " ",
+        "é",
+        "\0",
+        "1e400",
+        "null",
+        "true",
+        CSV,
+        JSON_ROW,
+        SOC,
+    ]
+)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "soi", "parquet", "csv.gz"])
+def test_any_file_reads_or_says_why_not(suffix, tmp_path):
+    @given(st.lists(pieces, max_size=25).map("".join) | st.binary(max_size=40))
+    @settings(max_examples=300)
+    def check(content):
+        raw = content if isinstance(content, bytes) else content.encode()
+        (tmp_path / f"x.{suffix}").write_bytes(gzip.compress(raw) if suffix.endswith("gz") else raw)
+        try:
+            ballots, report = read(tmp_path / f"x.{suffix}")
+        except ValueError as error:
+            assert f"x.{suffix}" in str(error), error
+        else:
+            assert ballots.n_ballots == report.ballots > 0
+
+    check()
