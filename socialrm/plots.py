@@ -48,7 +48,7 @@ def _ellipse(mean, covariance, colour):
     angle = np.degrees(np.arctan2(*vector[::-1, 1]))
     return Ellipse(mean, width, height, angle=angle, fill=False, edgecolor=colour, linewidth=1.2)
 
-# %% ../nbs/31_plots.ipynb #ab64183f
+# %% ../nbs/31_plots.ipynb #aa6ef303
 def latent_scatter(
     ax: Axes,
     z: Float[np.ndarray, "point latent"],  # preference representations
@@ -60,10 +60,9 @@ def latent_scatter(
     most: int = 1500,  # points drawn
 ) -> Axes:
     "Points on their principal plane, coloured by kind, with two-standard-deviation ellipses of a mixture."
-    z, kind = np.asarray(z, np.float64), np.asarray(kind)
     centre, plane, shares = principal_plane(z)
-    flat = (z - centre) @ plane
-    step = max(1, -(-len(z) // most))
+    flat = (np.asarray(z) - centre) @ plane
+    step = -(-len(z) // most)
     for k in np.unique(kind):
         own, colour = kind == k, COLOURS[k % len(COLOURS)]
         ax.scatter(*flat[own][::step].T, s=7, alpha=0.45, color=colour, linewidths=0)
@@ -157,7 +156,7 @@ def mask_image(
     ax.set(xlabel="place, best first", ylabel="ballot")
     return ax
 
-# %% ../nbs/31_plots.ipynb #db2a60d0
+# %% ../nbs/31_plots.ipynb #0e167f4f
 def order_frequencies(
     ax: Axes,
     labels: Sequence[str],  # one per order
@@ -181,11 +180,11 @@ def order_frequencies(
     ax.invert_yaxis()
     ax.margins(x=0.25)
     ax.set_xlabel("share of voters, %")
-    text = f"total variation {0.5 * np.abs(true - simulated).sum():.3f}"
-    ax.text(1, 0.02, text, ha="right", va="bottom", transform=ax.transAxes)
+    total = 0.5 * np.abs(true - simulated).sum()
+    ax.text(1, 0.02, f"total variation {total:.3f}", ha="right", va="bottom", transform=ax.transAxes)
     return ax
 
-# %% ../nbs/31_plots.ipynb #fc228f17
+# %% ../nbs/31_plots.ipynb #a6918960
 def social_order(
     ax: Axes,
     names: Sequence[str],  # one per candidate
@@ -207,11 +206,10 @@ def social_order(
             ax.axhspan(tied[0] - 0.4, tied[-1] + 0.4, color=ORANGE, alpha=0.15, linewidth=0)
     marks = rank_labels(ranks)
     ax.set_yticks(rows, [f"{shorten(names[i])}  {marks[i]}" for i in order])
-    ax.set_ylim(len(order) - 0.4, -0.6)
-    ax.set_xlabel(label)
+    ax.set(ylim=(len(order) - 0.4, -0.6), xlabel=label)
     return ax
 
-# %% ../nbs/31_plots.ipynb #61873276
+# %% ../nbs/31_plots.ipynb #bd037e28
 def slope(
     ax: Axes,
     names: Sequence[str],  # one per candidate
@@ -219,6 +217,7 @@ def slope(
     right: Int[np.ndarray, "candidate"],  # ranks, 0 is best
     *,
     titles: tuple[str, str] = ("vanilla", "social"),  # what the two sides are
+    most: int = 18,  # characters of a name
 ) -> Axes:
     "Two orders side by side; a candidate that rises is green, one that falls vermilion, the rest grey."
     row = [np.argsort(np.argsort(side, kind="stable")) for side in (left, right)]
@@ -227,8 +226,9 @@ def slope(
         moved = left[i] - right[i]
         colour = GREEN if moved > 0 else VERMILION if moved < 0 else GREY
         ax.plot([0, 1], [row[0][i], row[1][i]], "o-", color=colour, linewidth=1 + 1.5 * (moved != 0))
-        ax.text(-0.09, row[0][i], f"{shorten(name)}  {marks[0][i]}", ha="right", va="center")
-        ax.text(1.09, row[1][i], f"{marks[1][i]}  {shorten(name)}", ha="left", va="center")
+        away = {"textcoords": "offset points", "va": "center", "annotation_clip": False}
+        ax.annotate(f"{shorten(name, most)}  {marks[0][i]}", (0, row[0][i]), (-7, 0), ha="right", **away)
+        ax.annotate(f"{marks[1][i]}  {shorten(name, most)}", (1, row[1][i]), (7, 0), ha="left", **away)
     ax.set(xlim=(-1, 2), ylim=(len(names) - 0.5, -0.9))
     for x, title in enumerate(titles):
         ax.text(x, -0.6, title, ha="center", weight="bold")

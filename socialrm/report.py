@@ -24,7 +24,7 @@ from .palette import figure, png, rank_labels, style
 from .plots import curves, latent_scatter, slope
 from .validate import show
 
-# %% ../nbs/42_report.ipynb #9ee5d4fb
+# %% ../nbs/42_report.ipynb #7415684a
 @dataclass(frozen=True)
 class Drawing:
     "A figure of the report."
@@ -33,6 +33,7 @@ class Drawing:
     caption: str
     alt: str
     draw: Callable  # of axes
+    section: str = "training"  # of the page: "electorate", "training" or "orders"
 
     def png(self, dark: bool) -> bytes:
         "The figure as PNG."
@@ -41,7 +42,7 @@ class Drawing:
             self.draw(ax)
             return png(drawn)
 
-# %% ../nbs/42_report.ipynb #fbcdfbb6
+# %% ../nbs/42_report.ipynb #08ce7647
 def _electorate(run):
     "The map of voters."
     z, kind = run["voters"]["z"], run["voters"]["component"]
@@ -57,6 +58,7 @@ def _electorate(run):
         "Ellipses hold 86% of a component; the plane is that of greatest variance.",
         f"A scatter of points in {len(shares)} coloured clouds, labelled by their shares.",
         lambda ax: latent_scatter(ax, z, kind, mean=mean, covariance=covariance),
+        "electorate",
     )
 
 # %% ../nbs/42_report.ipynb #384cca3f
@@ -89,7 +91,7 @@ def _drawings(run):
     differ = [p for p in differ if len(run["social"][p].completions) <= 12][:2]
     return out + [_slope(i, run["social"][p], run["vanilla"][p]) for i, p in enumerate(differ)]
 
-# %% ../nbs/42_report.ipynb #21db5898
+# %% ../nbs/42_report.ipynb #cefe8ae2
 def _slope(i, social, vanilla):
     "Vanilla against social, one contest."
     left = [vanilla.places.get(c, -1) for c in social.completions]
@@ -98,6 +100,7 @@ def _slope(i, social, vanilla):
         f"Vanilla's order against the social order of {_cut(social.prompt, 120)!r}.",
         "A slope chart with a line for each completion; those that rise are green, those that fall vermilion.",
         lambda ax: slope(ax, social.completions, left, social.ranks),
+        "orders",
     )
 
 # %% ../nbs/42_report.ipynb #82fb7728
@@ -255,7 +258,7 @@ def _context(run):
         "files": [(n, what) for n, what in FILES.items() if (run["folder"] / n).exists()],
     }  # fmt: skip
 
-# %% ../nbs/42_report.ipynb #bcc3531b
+# %% ../nbs/42_report.ipynb #9a26a0ed
 def write_report(
     folder: str | Path,  # of a run
 ) -> Path:  # report.html in it
@@ -268,7 +271,8 @@ def write_report(
         light, dark = (drawing.png(dark) for dark in (False, True))
         (folder / "figures" / f"{drawing.name}.png").write_bytes(light)
         light, dark = (base64.b64encode(p).decode() for p in (light, dark))
-        shown.append({"light": light, "dark": dark, "alt": drawing.alt, "caption": drawing.caption})
+        words = {"section": drawing.section, "alt": drawing.alt, "caption": drawing.caption}
+        shown.append(words | {"light": light, "dark": dark})
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(files("socialrm").joinpath("templates/report.html").read_text("utf-8"))
     page = folder / "report.html"

@@ -163,7 +163,7 @@ def test_verdicts():
     impact = {"x": {"borda": ["a"], "minimax": ["b"]}, "y": {"borda": ["a"], "minimax": ["a"]}}
     assert verdict("borda", a, b, impact, 2) == [
         "The rule borda and a vanilla reward model disagree: 1 of 2 contests get another winner.",
-        "1 of 2 would have another winner under one of the other rules compared.",
+        "1 of 2 contests would have another winner under another of the rules compared.",
         "Read 2 warnings below before using these orders.",
     ]
     assert verdict("borda", a, a, {}, 0) == [
