@@ -108,7 +108,7 @@ def sensitive(
     "Contests whose winner depends on the rule."
     return [p for p, by_rule in impact.items() if len({frozenset(w) for w in by_rule.values()}) > 1]
 
-# %% ../nbs/33_findings.ipynb #16ea5163
+# %% ../nbs/33_findings.ipynb #8502c2a5
 def verdict(
     rule: str,  # of the run
     social: Mapping[str, Contest],  # by prompt
@@ -121,7 +121,7 @@ def verdict(
     if not vanilla:
         first = f"{many(n, 'contest')} decided by {rule}; no vanilla reward model to compare with."
     elif changed:
-        first = f"The rule {rule} and a vanilla reward model disagree: {changed:,} of {many(n, 'contest')} get another winner."
+        first = f"The rule {rule} and a vanilla reward model disagree on the winner of {changed:,} of {many(n, 'contest')}."
     else:
         first = f"A vanilla reward model picks the same winner as {rule} in {'the' if n == 1 else 'each'} contest."
     sentences = [first]
@@ -129,8 +129,8 @@ def verdict(
         same = sum(vanilla[p].places == c.places for p, c in social.items() if p in vanilla)
         sentences.append(f"The whole order is the same in {same:,} of {n:,}.")
     if impact:
-        some = f"{depends:,} of {many(n, 'contest')}" if depends else "No contest"
-        sentences.append(f"{some} would have another winner under another of the rules compared.")
+        where = f"The winner depends on the rule in {depends:,} of {many(n, 'contest')}."
+        sentences.append(where if depends else "No winner depends on which of the rules compared is used.")
     if n_warnings:
         sentences.append(f"Read {many(n_warnings, 'warning')} below before using these orders.")
     return sentences

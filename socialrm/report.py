@@ -183,12 +183,12 @@ def _facts(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
             rows.append((name, text))
     return rows
 
-# %% ../nbs/42_report.ipynb #7e3b757a
+# %% ../nbs/42_report.ipynb #c6340acc
 FILES = {
     "config.json": "all settings",
     "metrics.json": "the summary in numbers",
     "metrics.jsonl": "training histories",
-    "data_quality.json": "what `socialrm validate` says",
+    "data_quality.json": "what the ratings can carry",
     "social_orders.csv": "prompt, completion, rank, score: the result",
     "vanilla_orders.csv": "the same of the vanilla reward model",
     "social_pairs.jsonl": "prompt, chosen, rejected: for a trainer",

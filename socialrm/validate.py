@@ -126,21 +126,19 @@ def _connectedness(ballots):
         )
     return facts, warnings
 
-# %% ../nbs/43_validate.ipynb #0bb50e85
+# %% ../nbs/43_validate.ipynb #701ca0ff
 def _overlap(ballots, most=2000):
     "How much raters judged in common."
     node, prompt, _ = nodes(ballots)
     ballot, place = np.nonzero(node >= 0)
-    shape = (ballots.n_ballots, len(prompt))
-    on = csr_array((np.ones(len(ballot), np.int32), (ballot, node[ballot, place])), shape=shape)
+    ones = np.ones(len(ballot), np.int32)
+    on = csr_array((ones, (ballot, node[ballot, place])), shape=(ballots.n_ballots, len(prompt)))
     together = (on.T @ on).tocoo()
     pairs = together.data[together.row < together.col]
     size = np.bincount(prompt)
     possible = (size * (size - 1) // 2).sum()
-    seen = csr_array(
-        (np.ones(ballots.n_ballots, bool), (ballots.rater, ballots.prompt)),
-        shape=(ballots.n_raters, len(size)),
-    )
+    ones = np.ones(ballots.n_ballots, bool)
+    seen = csr_array((ones, (ballots.rater, ballots.prompt)), shape=(ballots.n_raters, len(size)))
     some = seen[:: -(-ballots.n_raters // most)].astype(np.float32)
     shared = ((some @ some.T).toarray() > 0)[np.triu_indices(some.shape[0], 1)]
     raters = np.asarray(seen.sum(0)).ravel()

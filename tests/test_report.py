@@ -162,8 +162,8 @@ def test_verdicts():
     b = a | {"y": Contest("y", ("b", "a"), (0, 1), (1.0, 0.0))}
     impact = {"x": {"borda": ["a"], "minimax": ["b"]}, "y": {"borda": ["a"], "minimax": ["a"]}}
     assert verdict("borda", a, b, impact, 2) == [
-        "The rule borda and a vanilla reward model disagree: 1 of 2 contests get another winner.",
-        "1 of 2 contests would have another winner under another of the rules compared.",
+        "The rule borda and a vanilla reward model disagree on the winner of 1 of 2 contests.",
+        "The winner depends on the rule in 1 of 2 contests.",
         "Read 2 warnings below before using these orders.",
     ]
     assert verdict("borda", a, a, {}, 0) == [
