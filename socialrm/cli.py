@@ -273,7 +273,7 @@ def diff(
         table.writerows(pairs)
     typer.echo(f"{len(pairs):,} of {compared:,} pairs change", err=True)
 
-# %% ../nbs/41_cli.ipynb #4250c595
+# %% ../nbs/41_cli.ipynb #952c0e5f
 @app.command()
 def score(
     folder: Annotated[Path, typer.Argument(help="of a run")],
@@ -284,9 +284,9 @@ def score(
     from socialrm.rows import is_json, read_rows, write_rows
 
     rows = read_rows(file)
-    from socialrm import pipeline
+    from socialrm.runs import load
 
-    scores = pipeline.load(folder).score([r["prompt"] for r in rows], [r["completion"] for r in rows])
+    scores = load(folder).score([r["prompt"] for r in rows], [r["completion"] for r in rows])
     scored = [row | {"score": float(s)} for row, s in zip(rows, scores)]
     with _output(out) as lines:
         write_rows(lines, scored, as_json=is_json(file))

@@ -19,8 +19,8 @@ METRICS = {
     "density_components": 4,
     "density_family": "spherical",
     "temperature": 0.731,
-    "active_dimensions": 3,
-    "kl": 9.2,
+    "density_shares": [0.42, 0.26, 0.17, 0.15],
+    "latent": {"active_units": 8, "units": 8, "own": 0.3, "swapped": 3.5, "alone": 1.2},
     "warnings": ["two components overlap: their voters blend"],
 }
 CONFIG = {
@@ -69,8 +69,10 @@ def make_run(folder, contests, *, seed=0, quality=True):
     rows = [row for stage in ("individual", "social", "vanilla") for row in history(stage)]
     (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
     kind = rng.choice(4, 10_000, p=[0.42, 0.26, 0.15, 0.17])
-    z = 3 * rng.standard_normal((4, 8))[kind] + 0.4 * rng.standard_normal((10_000, 8))
-    np.savez(folder / "voters.npz", z=z.astype(np.float32), component=kind.astype(np.int32))
+    mean, covariance = 3 * rng.standard_normal((4, 8)), np.stack([0.16 * np.eye(8)] * 4)
+    z = mean[kind] + 0.4 * rng.standard_normal((10_000, 8))
+    density = {"density_mean": mean, "density_covariance": covariance}
+    np.savez(folder / "voters.npz", z=z.astype(np.float32), component=kind.astype(np.int32), **density)
     most = max(map(len, contests.values()))
     voters = rng.standard_normal((len(contests), 4, most))
     shares = np.array([0.42, 0.26, 0.15, 0.17])

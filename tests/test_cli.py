@@ -78,7 +78,10 @@ def pipeline(monkeypatch):
     def score(prompts, completions):
         return np.arange(len(prompts), dtype=np.float32)
 
-    stub.run, stub.load = run, lambda folder: types.SimpleNamespace(score=score)
+    stub.run = run
+    runs = types.ModuleType("socialrm.runs")
+    runs.load = lambda folder: types.SimpleNamespace(score=score)
+    monkeypatch.setitem(sys.modules, "socialrm.runs", runs)
     monkeypatch.setitem(sys.modules, "socialrm.pipeline", stub)
     monkeypatch.setattr(socialrm, "pipeline", stub, raising=False)
     return stub
