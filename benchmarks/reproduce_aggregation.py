@@ -12,6 +12,7 @@ import csv
 import math
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,8 @@ def methods():
         "plurality": scoring_methods.plurality,
         "antiplurality": scoring_methods.anti_plurality,
         "k_approval": lambda p: scoring_methods.scoring_rule(p, score=lambda m, place: int(place <= 2)),
-        "dowdall": scoring_methods.dowdall,
+        # its own dowdall adds floating-point fractions, so 1/2 + 1/3 + 1/6 need not tie with 1
+        "dowdall": lambda p: scoring_methods.scoring_rule(p, score=lambda m, place: Fraction(1, place)),
         "borda": scoring_methods.borda,
         "condorcet": c1_methods.condorcet,
         "copeland": c1_methods.copeland,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from . import cycles, elimination, lotteries, pairwise, scoring, tournaments
 
-# %% ../nbs/19_rules.ipynb #ce67bb46
+# %% ../nbs/19_rules.ipynb #28ab96ed
 @dataclass(frozen=True)
 class Rule:
     "What a rule needs, gives, costs and violates."
@@ -19,7 +19,9 @@ class Rule:
     name: str
     scores: Callable  # of a profile, or of what `needs` says, to scores for a batch of contests
     needs: str = "profile"  # or "margins", "support", "draw" (a profile and a random number for each contest)
-    gives: str = "scores"  # or "places" (best places), "set" (members 1, others 0), "lottery" (probabilities)
+    gives: str = (
+        "scores"  # or "places" (best), "rounds" (survived), "set" (members 1), "lottery" (probabilities)
+    )
     per_voter: bool = False  # scores are in votes: divide by the electorate's weight
     strict: bool = False  # ballots must have no ties
     cost: str = "n m"
@@ -67,11 +69,17 @@ SCORING = _rules(
     ),
 )
 
-# %% ../nbs/19_rules.ipynb #040254d2
+# %% ../nbs/19_rules.ipynb #588a70ea
 _C2 = dict(needs="margins", cost="n m^2")
-_TIES_ALL = "condorcet_loser unanimity clones participation"
 PAIRWISE = _rules(
-    Rule("condorcet", pairwise.condorcet, gives="set", fails=_TIES_ALL, source="Condorcet 1785", **_C2),
+    Rule(
+        "condorcet",
+        pairwise.condorcet,
+        gives="set",
+        fails="condorcet_loser unanimity clones reversal_symmetry",
+        source="Condorcet 1785",
+        **_C2,
+    ),
     Rule(
         "copeland",
         pairwise.copeland,
@@ -108,7 +116,7 @@ PAIRWISE = _rules(
         "top_cycle",
         pairwise.top_cycle,
         gives="set",
-        fails="unanimity participation",
+        fails="unanimity",
         source="Good 1971; Smith 1973",
         **_C2,
     ),
@@ -116,13 +124,13 @@ PAIRWISE = _rules(
         "uncovered_set",
         pairwise.uncovered_set,
         gives="set",
-        fails="participation",
+        fails="",
         source="Gillies 1959; Miller 1980",
         **_C2,
     ),
 )
 
-# %% ../nbs/19_rules.ipynb #3be2fe0f
+# %% ../nbs/19_rules.ipynb #6e951d0c
 _SEARCH = dict(needs="margins", cost="n m^2 + m 2^m")
 CYCLES = _rules(
     Rule("schulze", cycles.schulze, fails="participation", source="Schulze 2011", **_C2),
@@ -147,9 +155,8 @@ CYCLES = _rules(
         "stable_voting",
         cycles.stable_voting,
         needs="margins",
-        gives="set",
         cost="n m^2 + m^3 2^m",
-        fails="monotonicity participation",
+        fails="clones monotonicity participation",
         source="Holliday and Pacuit 2023, Stable Voting",
     ),
     Rule(
@@ -171,11 +178,12 @@ CYCLES = _rules(
     Rule("banks", tournaments.banks, gives="set", fails="participation", source="Banks 1985", **_SEARCH),
 )
 
-# %% ../nbs/19_rules.ipynb #66ddc285
+# %% ../nbs/19_rules.ipynb #1164cf5c
 ELIMINATION = _rules(
     Rule(
         "irv",
         elimination.irv,
+        gives="rounds",
         cost="n m^2",
         fails="condorcet_winner monotonicity participation reversal_symmetry",
         source="Ware 1871; Tideman 1987",
@@ -183,6 +191,7 @@ ELIMINATION = _rules(
     Rule(
         "coombs",
         elimination.coombs,
+        gives="rounds",
         cost="n m^2",
         fails="condorcet_winner clones monotonicity participation reversal_symmetry",
         source="Coombs 1964",
@@ -190,6 +199,7 @@ ELIMINATION = _rules(
     Rule(
         "baldwin",
         elimination.baldwin,
+        gives="rounds",
         cost="n m^2",
         fails="clones monotonicity participation reversal_symmetry",
         source="Baldwin 1926; Niou 1987",
@@ -198,7 +208,7 @@ ELIMINATION = _rules(
         "nanson",
         elimination.nanson,
         cost="n m^2",
-        fails="clones monotonicity participation",
+        fails="clones monotonicity participation reversal_symmetry",
         source="Nanson 1883; Niou 1987",
     ),
     Rule(
@@ -212,19 +222,19 @@ ELIMINATION = _rules(
         elimination.plurality_veto,
         strict=True,
         cost="n m",
-        fails="condorcet_winner anonymity",
+        fails="condorcet_winner condorcet_loser monotonicity participation anonymity",
         source="Kizilkaya and Kempe 2022",
     ),
     Rule(
         "simultaneous_veto",
         elimination.simultaneous_veto,
         cost="n m^2",
-        fails="condorcet_winner",
+        fails="condorcet_winner participation",
         source="Kizilkaya and Kempe 2023",
     ),
 )
 
-# %% ../nbs/19_rules.ipynb #17d39fd7
+# %% ../nbs/19_rules.ipynb #9b27be39
 LOTTERIES = _rules(
     Rule(
         "random_dictator",
@@ -246,6 +256,7 @@ LOTTERIES = _rules(
         gives="lottery",
         needs="margins",
         cost="n m^2 + m^3",
+        fails="monotonicity",
         source="Kreweras 1965; Fishburn 1984; Brandl, Brandt and Seedig 2016",
     ),
     Rule(
