@@ -187,17 +187,19 @@ def _config(rule, seed, electorate, orders, interpretation, voters, steps):
     config = replace(config, individual=individual, social=social)
     return config if voters is None else replace(config, voters=voters)
 
-# %% ../nbs/41_cli.ipynb #9318039d
+# %% ../nbs/41_cli.ipynb #b0b2c9f8
 def _top(social, most=5, characters=30):
-    "The first contests' orders as lines."
+    "The first contests' orders as lines, of their first candidates."
+    from socialrm.findings import many
     from socialrm.palette import order_label
 
     for contest in list(social.values())[:most]:
-        names = [" ".join(c.split())[:characters] for c in contest.completions]
+        names = [" ".join(c.split())[:characters] for c in contest.completions[:most]]
         prompt = " ".join(contest.prompt.split())[: 2 * characters]
-        yield f"{prompt}: {order_label(contest.ranks, names)}"
+        rest = len(contest.completions) - len(names)
+        yield f"{prompt}: {order_label(contest.ranks[:most], names)}" + (f" > {rest} more" if rest else "")
     if len(social) > most:
-        yield f"... and {len(social) - most:,} more contests"
+        yield f"... and {many(len(social) - most, 'more contest')}"
 
 # %% ../nbs/41_cli.ipynb #dcc8759b
 @app.command()

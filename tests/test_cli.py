@@ -8,6 +8,7 @@ import sys
 import types
 from dataclasses import dataclass, field
 
+import jax
 import numpy as np
 import pytest
 from made_run import TENNESSEE, make_run
@@ -231,3 +232,40 @@ def test_progress_is_a_line_a_stage(monkeypatch):
     first, second = (line.split("\r")[-1] for line in stream.getvalue().strip().split("\n"))
     assert first.startswith("individual: 100%") and "loss 0.250, rho 1.000" in first and "kl" not in first
     assert second.startswith("social: 10 steps") and "loss 0.500" in second
+
+
+@pytest.fixture
+def usual_numerics():
+    """As users have it: optimisers and attention layers of other libraries mix types and ranks."""
+    with (
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+        jax.debug_key_reuse(False),
+    ):
+        yield
+
+
+def test_a_run_from_a_file_to_scores(usual_numerics, tmp_path):
+    """No stub: the smallest run that is one, through the report, and back to score what it knows and what it does not."""
+    rows = [
+        f"r{i},tea?,{tea},{rank}" for i in range(24) for rank, tea in enumerate("gbm" if i % 3 else "mbg")
+    ]
+    (tmp_path / "teas.csv").write_text("\n".join(["rater,prompt,completion,rank", *rows]) + "\n")
+    run = tmp_path / "run"
+    options = ["--out", run, "--steps", 100, "--voters", 200, "--rule", "plurality"]
+    code, out, _ = shell("run", tmp_path / "teas.csv", *options)
+    assert code == 0 and out.startswith("tea?: g > m > b")
+    assert json.loads((run / "config.json").read_text())["individual"]["optimisation"]["steps"] == 100
+    report = (run / "report.html").read_text()
+    assert "24" in report and "All counts" in report
+    orders = [run / f"{name}_orders.csv" for name in ("social", "vanilla")]
+    assert [path.read_text().count("\n") for path in orders] == [4, 4]
+    (tmp_path / "ask.csv").write_text("prompt,completion\ntea?,b\ntea?,g\ntea?,m\n")
+    b, g, m = (
+        float(row["score"])
+        for row in csv.DictReader(io.StringIO(shell("score", run, tmp_path / "ask.csv")[1]))
+    )
+    assert g > m > b
+    (tmp_path / "new.csv").write_text("prompt,completion\ntea?,oolong\n")
+    assert "oolong" in fails("score", run, tmp_path / "new.csv")
+    assert "is not empty" in fails("run", tmp_path / "teas.csv", "--out", run)
