@@ -130,7 +130,7 @@ PAIRWISE = _rules(
     ),
 )
 
-# %% ../nbs/19_rules.ipynb #6e951d0c
+# %% ../nbs/19_rules.ipynb #a450856c
 _SEARCH = dict(needs="margins", cost="n m^2 + m 2^m")
 CYCLES = _rules(
     Rule("schulze", cycles.schulze, fails="participation", source="Schulze 2011", **_C2),
@@ -157,7 +157,7 @@ CYCLES = _rules(
         needs="margins",
         cost="n m^2 + m^3 2^m",
         fails="clones monotonicity participation",
-        source="Holliday and Pacuit 2023, Stable Voting",
+        source="Holliday and Pacuit 2023, Stable Voting; Doering, Brill and Heitzig 2025",
     ),
     Rule(
         "kemeny",
