@@ -187,15 +187,20 @@ def _config(rule, seed, electorate, orders, interpretation, voters, steps):
     config = replace(config, individual=individual, social=social)
     return config if voters is None else replace(config, voters=voters)
 
-# %% ../nbs/41_cli.ipynb #b0b2c9f8
+# %% ../nbs/41_cli.ipynb #812ebede
+def _plain(text):
+    "A user's text on one line, without what steers terminals."
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())
+
+
 def _top(social, most=5, characters=30):
     "The first contests' orders as lines, of their first candidates."
     from socialrm.findings import many
     from socialrm.palette import order_label
 
     for contest in list(social.values())[:most]:
-        names = [" ".join(c.split())[:characters] for c in contest.completions[:most]]
-        prompt = " ".join(contest.prompt.split())[: 2 * characters]
+        names = [_plain(c)[:characters] for c in contest.completions[:most]]
+        prompt = _plain(contest.prompt)[: 2 * characters]
         rest = len(contest.completions) - len(names)
         yield f"{prompt}: {order_label(contest.ranks[:most], names)}" + (f" > {rest} more" if rest else "")
     if len(social) > most:

@@ -47,26 +47,37 @@ def parts(
     pieces = np.unique(np.stack([contest, label]), axis=1)[0]
     return contests, np.bincount(pieces, minlength=len(contests))
 
-# %% ../nbs/32_comparisons.ipynb #1e2dcfb3
-def _shingles(text, length=5):
-    "Sets of consecutive characters."
-    text = f" {' '.join(text.casefold().split())} "
-    return {text[i : i + length] for i in range(max(1, len(text) - length + 1))}
+# %% ../nbs/32_comparisons.ipynb #bc09ce70
+_LENGTH = 5
+_POWERS = [pow(0x9E3779B97F4A7C15, i + 1, 2**64) for i in range(_LENGTH)]
 
 
+def _shingles(text: str) -> Int[np.ndarray, " shingle"]:
+    "64-bit hashes of all runs of five characters, case and spacing aside, each once."
+    text = f" {' '.join(text.casefold().split())} ".ljust(_LENGTH)
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    n = len(codes) - _LENGTH + 1
+    return np.unique(sum(codes[i : i + n] * np.uint64(power) for i, power in enumerate(_POWERS)))
+
+# %% ../nbs/32_comparisons.ipynb #4eb335c1
 def _alike(sets, least):
     "Pairs of sets with a Jaccard index of at least that."
-    table = {s: i for i, s in enumerate(sorted(set().union(*sets)))}
     size = np.array([len(s) for s in sets])
-    column = np.array([table[s] for own in sets for s in own])
-    ones = np.ones(len(column), np.int32)
-    rows = csr_array((ones, (np.repeat(np.arange(len(sets)), size), column)), shape=(len(sets), len(table)))
+    element = np.unique(np.concatenate(sets), return_inverse=True)[1]
+    owner = np.repeat(np.arange(len(sets)), size)
+    order = np.lexsort((element, np.bincount(element)[element], owner))
+    place = np.arange(len(order)) - (np.cumsum(size) - size)[owner]
+    rare = order[place < (size - np.ceil(least * size) + 1)[owner]]
+    rows = csr_array((np.ones(len(rare), np.int32), (owner[rare], element[rare])))
     both = (rows @ rows.T).tocoo()
-    union = size[both.row] + size[both.col] - both.data
-    close = (both.row < both.col) & (both.data >= least * union)
-    return sorted(zip(both.row[close].tolist(), both.col[close].tolist()))
+    close = []
+    for i, j in zip(*(x[both.row < both.col].tolist() for x in (both.row, both.col))):
+        common = len(np.intersect1d(sets[i], sets[j], assume_unique=True))
+        if common >= least * (size[i] + size[j] - common):
+            close.append((i, j))
+    return sorted(close)
 
-# %% ../nbs/32_comparisons.ipynb #a109f2f0
+# %% ../nbs/32_comparisons.ipynb #31a5aed0
 def near_duplicates(
     ballots: Ballots,
     *,
@@ -76,9 +87,8 @@ def near_duplicates(
     _, prompt, completion = nodes(ballots)
     v, found = ballots.vocabulary, []
     texts = v.text_of_completions()
-    sets = {c: _shingles(texts[c]) for c in np.unique(completion)}
     for p in np.unique(prompt):
         own = completion[prompt == p]
-        pairs = _alike([sets[c] for c in own], least)
+        pairs = _alike([_shingles(texts[c]) for c in own], least)
         found += [(v.prompts[p], v.completions[own[i]], v.completions[own[j]]) for i, j in pairs]
     return found

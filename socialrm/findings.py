@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['Contest', 'read_orders', 'read_folder', 'many', 'changed_winners', 'sensitive', 'verdict', 'changed_pairs']
 
-# %% ../nbs/33_findings.ipynb #5f6ad9f5
+# %% ../nbs/33_findings.ipynb #f28249b6
 import csv
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -36,28 +37,44 @@ class Contest:
         "Rank of each completion."
         return dict(zip(self.completions, self.ranks))
 
-# %% ../nbs/33_findings.ipynb #1c829ce4
-def _rows(path):
+# %% ../nbs/33_findings.ipynb #78e89775
+def _rows(path, *columns):
     "Rows of a CSV file, none if there is no file; texts may be longer than the csv module's default limit."
     path = Path(path)
     if not path.exists():
         return []
     csv.field_size_limit(2**31 - 1)
     with path.open(newline="", encoding="utf-8") as lines:
-        return list(csv.DictReader(lines))
+        table = csv.DictReader(lines)
+        missing = [c for c in columns if c not in (table.fieldnames or ())]
+        if missing:
+            raise ValueError(f"{path} has no column {missing[0]!r}: was it edited?")
+        return list(table)
+
+
+def _arrays(path):
+    "Arrays of an npz file; objects, which could run code, are refused."
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is no npz file: was the run cut off?") from error
 
 
 def _json(path):
     "A JSON file's content, or an empty dictionary."
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON ({error}): was it edited?") from error
 
-# %% ../nbs/33_findings.ipynb #8a71a72d
+# %% ../nbs/33_findings.ipynb #2cafb3e3
 def read_orders(
     path: str | Path,  # prompt, completion, rank, score
 ) -> dict[str, Contest]:  # by prompt, in order of appearance
     "Social orders from a run's table."
     rows = {}
-    for row in _rows(path):
+    for row in _rows(path, "prompt", "completion", "rank", "score"):
         rows.setdefault(row["prompt"], []).append((int(row["rank"]), row["completion"], float(row["score"])))
     contests = {}
     for prompt, found in rows.items():
@@ -65,7 +82,7 @@ def read_orders(
         contests[prompt] = Contest(prompt, completions, ranks, scores)
     return contests
 
-# %% ../nbs/33_findings.ipynb #01ae209a
+# %% ../nbs/33_findings.ipynb #4930d298
 def read_folder(
     folder: str | Path,  # of a run
 ) -> dict[str, Any]:  # by file, see the code
@@ -81,10 +98,9 @@ def read_folder(
     lines = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
     run["history"] = [json.loads(line) for line in lines if line.strip()]
     if (folder / "voters.npz").exists():
-        with np.load(folder / "voters.npz", allow_pickle=False) as voters:
-            run["voters"] = {name: voters[name] for name in voters.files}
+        run["voters"] = _arrays(folder / "voters.npz")
     impact = {}
-    for row in _rows(folder / "rule_impact.csv"):
+    for row in _rows(folder / "rule_impact.csv", "prompt", "rule", "winner"):
         impact.setdefault(row["prompt"], {}).setdefault(row["rule"], []).append(row["winner"])
     return run | {"impact": impact, "folder": folder}
 

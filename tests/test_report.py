@@ -180,3 +180,19 @@ def test_the_folder_is_read_without_running_code(tmp_path):
     np.savez(folder / "voters.npz", z=np.array([object()]), component=np.zeros(1))
     with pytest.raises(ValueError, match="pickle"):
         read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("social_orders.csv", "prompt,completion,place\n", "no column 'rank': was it edited"),
+        ("rule_impact.csv", "", "no column 'prompt'"),
+        ("metrics.json", "{", "is not JSON"),
+        ("voters.npz", "PK", "no npz file|pickle"),
+    ],
+)
+def test_a_broken_folder_says_what_is_broken(tmp_path, name, content, message):
+    folder = make_run(tmp_path / "run", TENNESSEE)
+    (folder / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_folder(folder)

@@ -128,3 +128,24 @@ def test_cost_grows_with_what_is_read():
     assert estimate(large)["seconds"] >= estimate(small)["seconds"]
     assert estimate(small, steps=100_000)["seconds"] > estimate(small)["seconds"]
     assert estimate(small, voters=10_000_000)["megabytes"] > estimate(small)["megabytes"]
+
+
+TEXTS = st.lists(st.text("ab ", max_size=12), min_size=2, max_size=6, unique=True)
+
+
+@given(TEXTS, st.sampled_from([0.3, 0.6, 0.9, 1.0]))
+def test_near_duplicates_agree_with_brute_force(texts, least):
+    """Prefix filtering loses nothing."""
+
+    def shingles(text):
+        text = f" {' '.join(text.casefold().split())} ".ljust(5)
+        return {text[i : i + 5] for i in range(len(text) - 4)}
+
+    ballots = ballots_of([("x", texts)])
+    names = ballots.vocabulary.completions
+    expected = [
+        ("x", a, b)
+        for a, b in itertools.combinations(names, 2)
+        if len(shingles(a) & shingles(b)) >= least * len(shingles(a) | shingles(b))
+    ]
+    assert sorted(near_duplicates(ballots, least=least)) == sorted(expected)
