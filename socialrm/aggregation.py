@@ -18,7 +18,7 @@ from .profiles import Profile, check_ranks, check_weights, lay_out
 from .profiles import margins as margins
 from .rules import RULES, Rule
 
-# %% ../nbs/10_aggregation.ipynb #dcde02fe
+# %% ../nbs/10_aggregation.ipynb #efa090c6
 TOLERANCE = 1e-9
 
 
@@ -34,7 +34,7 @@ class SocialOrder:
         "The candidates of rank 0."
         return self.ranks == 0
 
-
+# %% ../nbs/10_aggregation.ipynb #a1bfbd0f
 def social_order(scores: Float[np.ndarray, "*contest candidate"]) -> SocialOrder:
     "Competition ranks of scores; neighbours within 1e-9 of the contest's largest finite score tie, and get equal scores."
     shape = scores.shape
@@ -98,7 +98,7 @@ def aggregate(
         order = replace(order, ranks=np.where(there, -scores, -1).astype(np.int64))
     return SocialOrder(order.scores[0], order.ranks[0]) if single else order
 
-# %% ../nbs/10_aggregation.ipynb #ea1dc2c6
+# %% ../nbs/10_aggregation.ipynb #512bd29c
 def _alike(there: Bool[np.ndarray, "contest candidate"], voters: int) -> Iterator[Int[np.ndarray, "contest"]]:
     sizes = there.sum(axis=-1)
     for size in np.unique(sizes):
@@ -123,7 +123,7 @@ def _check_mask(mask: ArrayLike | None, shape: tuple[int, ...]) -> Bool[np.ndarr
         )
     return mask
 
-
+# %% ../nbs/10_aggregation.ipynb #0072c3b0
 def _draws(rule: Rule, key: jax.Array | None, contests: int) -> Float[np.ndarray, "contest"]:
     if rule.needs != "draw":
         return np.zeros(contests)
@@ -145,7 +145,7 @@ def _scores(
         return scores / laid_out.total[:, None]
     return -scores if rule.gives == "places" else scores
 
-# %% ../nbs/10_aggregation.ipynb #7fee66a5
+# %% ../nbs/10_aggregation.ipynb #96fdea83
 def _from_pref_voting(name: str) -> Rule:
     try:
         from pref_voting.profiles import Profile as Strict
@@ -168,7 +168,7 @@ def _from_pref_voting(name: str) -> Rule:
 
     return Rule(name, scores, gives="set", strict=True, cost="as pref_voting", source="pref_voting")
 
-
+# %% ../nbs/10_aggregation.ipynb #2290ce42
 def _as_counts(
     strict, ballots: Int[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"] | None
 ):

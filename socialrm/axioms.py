@@ -80,7 +80,7 @@ class Elections:
         "A part of the elections."
         return Elections(self.rule, self.orders, self.counts[which], self.names)
 
-# %% ../nbs/11_axioms.ipynb #22563983
+# %% ../nbs/11_axioms.ipynb #b3ab0539
 @dataclass(frozen=True, eq=False)
 class Case:
     "One way to violate a criterion, over a batch of elections."
@@ -97,7 +97,7 @@ class Case:
         single = self.before.single if self.after is None else self.before.single & self.after.single
         return self.violated & single & (not self.doubtful)
 
-
+# %% ../nbs/11_axioms.ipynb #629a4e1a
 def majority(e: Elections) -> Iterator[Case]:
     "First on more than half of the ballots, and not the only winner."
     for a in range(e.m):
@@ -125,7 +125,7 @@ def unanimity(e: Elections) -> Iterator[Case]:
         everyone = e.all_have(e.orders[:, a] < e.orders[:, b])
         yield Case(e, everyone & e.winners[:, b], f"{LETTERS[a]} is above {LETTERS[b]} on every ballot")
 
-# %% ../nbs/11_axioms.ipynb #97c16406
+# %% ../nbs/11_axioms.ipynb #9a4a4014
 def iia(e: Elections) -> Iterator[Case]:
     "Two candidates stand differently to each other once a third is removed; clear if the other way round."
     for x in range(e.m if e.m > 2 else 0):
@@ -148,7 +148,7 @@ def iia(e: Elections) -> Iterator[Case]:
                 doubt,
             )
 
-
+# %% ../nbs/11_axioms.ipynb #a6588793
 def clones(e: Elections) -> Iterator[Case]:
     "Removing one of a set that no ballot divides changes who else wins, or whether one of the set does."
     for alike in (list(s) for size in range(2, e.m) for s in combinations(range(e.m), size)):
@@ -178,7 +178,7 @@ def reversal_symmetry(e: Elections) -> Iterator[Case]:
             after,
         )
 
-# %% ../nbs/11_axioms.ipynb #b2884d0e
+# %% ../nbs/11_axioms.ipynb #88d19ce2
 GROUPS = (1, 2, 3)
 
 
@@ -208,7 +208,7 @@ def participation(e: Elections) -> Iterator[Case]:
             after = moved(e, k, new)
             yield Case(e, worse_for(e, after, ranks), f"{k} more come with {_line(ranks)}", after)
 
-
+# %% ../nbs/11_axioms.ipynb #2af5f90d
 def moved(e: Elections, k: int, new: int, old: int | None = None) -> Elections:
     "The elections with k more voters of one order, and k fewer of another."
     counts = e.counts.copy()
@@ -258,7 +258,7 @@ CRITERIA_OF: dict[str, Callable[[Elections], Iterator[Case]]] = {
     )
 }
 
-# %% ../nbs/11_axioms.ipynb #cf585825
+# %% ../nbs/11_axioms.ipynb #2b6a5bc1
 @dataclass(frozen=True, eq=False)
 class Witness:
     "An electorate for which a rule violates a criterion."
@@ -289,7 +289,7 @@ def _winners(e: Elections) -> str:
     won = [e.names[c] for c in np.flatnonzero(e.winners[0])]
     return f"{', '.join(won)} win{'s' * (len(won) == 1)}"
 
-
+# %% ../nbs/11_axioms.ipynb #6e575f0c
 def find(criterion: str, elections: Elections) -> Witness | None:
     "A witness among some elections, a clear one if there is any."
     doubtful = None

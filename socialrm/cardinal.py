@@ -41,7 +41,7 @@ def normalised(
         raise ValueError(f"normalise is 'range', 'sum', 'deviation' or 'none', got {by!r}")
     return np.divide(above, scale, out=np.zeros_like(above), where=scale > 1e-12)
 
-# %% ../nbs/18_cardinal.ipynb #d604f52e
+# %% ../nbs/18_cardinal.ipynb #61442f45
 def utilitarian(
     rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
 ) -> Float[np.ndarray, "candidate"]:
@@ -55,7 +55,7 @@ def egalitarian(
     "Reward of the voter worst off (Rawls 1971)."
     return rewards[weights > 0].min(axis=0)
 
-
+# %% ../nbs/18_cardinal.ipynb #8e0435cb
 def leximin(
     rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
 ) -> Float[np.ndarray, "candidate"]:
@@ -87,7 +87,7 @@ def phantom_median(
     share = np.cumsum(weights[order], axis=0) / weights.sum()  # who give at least so much
     return np.minimum(falling, share).max(axis=0)
 
-# %% ../nbs/18_cardinal.ipynb #3ef04aac
+# %% ../nbs/18_cardinal.ipynb #6ce4ec4f
 CARDINAL: dict[str, Callable] = {
     "utilitarian": utilitarian,
     "relative_utilitarian": utilitarian,
@@ -97,7 +97,7 @@ CARDINAL: dict[str, Callable] = {
     "phantom_median": phantom_median,
 }
 
-
+# %% ../nbs/18_cardinal.ipynb #07ece235
 def aggregate_rewards(
     rewards: Float[ArrayLike, "voter candidate"]
     | Float[ArrayLike, "contest voter candidate"],  # higher is better

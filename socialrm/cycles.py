@@ -45,7 +45,7 @@ def split_cycle(
     back = np.swapaxes(strongest_paths(margins), -1, -2)
     return -layers((margins > 0) & (margins > back))
 
-# %% ../nbs/16_cycles.ipynb #06488875
+# %% ../nbs/16_cycles.ipynb #15001365
 def ranked_pairs(
     margins: Float[np.ndarray, "contest candidate candidate"],
 ) -> Int[np.ndarray, "contest candidate"]:
@@ -57,7 +57,7 @@ def river(margins: Float[np.ndarray, "contest candidate candidate"]) -> Int[np.n
     "Ranked pairs with at most one defeat locked in per candidate (Heitzig 2004)."
     return _locked(margins, one_defeat=True)
 
-
+# %% ../nbs/16_cycles.ipynb #a3824abf
 def _locked(
     margins: Float[np.ndarray, "contest candidate candidate"], one_defeat: bool
 ) -> Int[np.ndarray, "contest candidate"]:
@@ -92,7 +92,7 @@ def _free(
     free = ~reach[which, b, a]
     return free & (reach[which, :, b].sum(axis=-1) == 1) if one_defeat else free
 
-# %% ../nbs/16_cycles.ipynb #3ba5772b
+# %% ../nbs/16_cycles.ipynb #602d32c5
 STATES = 100_000
 
 
@@ -121,7 +121,7 @@ def _every_order(
     every = np.stack([np.frombuffer(state, bool).reshape(m, m) for state in states])
     return -layers(every & ~np.eye(m, dtype=bool)).min(axis=0)
 
-
+# %% ../nbs/16_cycles.ipynb #adcc3e41
 def _after(
     reach: Bool[np.ndarray, "candidate candidate"], group: Int[np.ndarray, "pair 2"], one_defeat: bool
 ) -> list[bytes]:

@@ -34,7 +34,7 @@ def chances(
     drawn = order.scores if find_rule(rule).gives == "lottery" else order.winners.astype(np.float64)
     return drawn / drawn.sum()
 
-# %% ../nbs/12_distortion.ipynb #26aa0370
+# %% ../nbs/12_distortion.ipynb #c62a335a
 def instance_distortion(
     ranks: Int[np.ndarray, "voter candidate"],  # 0 is best, equal is tied
     rule: str | Rule,
@@ -51,7 +51,7 @@ def instance_distortion(
         _largest_ratio(value[:, :, x], value @ chances(ranks, rule, weights)) for x in range(ranks.shape[1])
     )
 
-
+# %% ../nbs/12_distortion.ipynb #e0bac61e
 def _corners(ranks: Int[np.ndarray, "candidate"], unit: str) -> Float[np.ndarray, "corner candidate"]:
     m = len(ranks)
     tops = np.stack([ranks <= level for level in np.sort(ranks)]).astype(np.float64)
@@ -80,7 +80,7 @@ def _largest_ratio(
         return np.inf
     return -float(found.fun)
 
-# %% ../nbs/12_distortion.ipynb #6b146c18
+# %% ../nbs/12_distortion.ipynb #1b823b46
 def metric_distortion(
     ranks: Int[
         np.ndarray, "voter candidate"
@@ -109,7 +109,7 @@ def metric_distortion(
         ratios.append(np.inf if found.status in (3, 4) else -found.fun)
     return float(max(ratios))
 
-
+# %% ../nbs/12_distortion.ipynb #7b753964
 def _metric(ranks: Int[np.ndarray, "voter candidate"]):
     n, m = ranks.shape
     at = np.arange(n * m).reshape(n, m)

@@ -53,7 +53,7 @@ def c1_maximal_lottery(
     "Maximal lottery of the majority relation alone, signs for margins (Laffond, Laslier and Le Breton 1993)."
     return maximal_lottery(np.sign(margins))
 
-# %% ../nbs/14_lotteries.ipynb #6f15f109
+# %% ../nbs/14_lotteries.ipynb #30750e2a
 def _central_path(game, lottery, slack, goal: float):
     m = game.shape[-1]
     mu = (lottery * slack).mean(axis=-1, keepdims=True)
@@ -71,7 +71,7 @@ def _central_path(game, lottery, slack, goal: float):
             break
     return lottery, slack
 
-
+# %% ../nbs/14_lotteries.ipynb #26ab2b07
 def _settle(game, lottery, slack):
     inside = lottery > slack
     face = np.vstack([game[np.ix_(inside, inside)], np.ones(inside.sum())])

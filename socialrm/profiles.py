@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Int
 
-# %% ../nbs/04_profiles.ipynb #762cd7d0
+# %% ../nbs/04_profiles.ipynb #02505311
 def check_ranks(
     ranks: ArrayLike,
     mask: Bool[np.ndarray, "contest candidate"] | None = None,  # False: padding, whose ranks may be anything
@@ -42,7 +42,7 @@ def check_ranks(
         _refuse(given < 0, mask, "negative", "ranks count from 0; a mask says which candidates are padding")
     return given
 
-
+# %% ../nbs/04_profiles.ipynb #ae2bf24a
 def _refuse(bad: Bool[np.ndarray, "contest voter candidate"], mask, what: str, mend: str) -> None:
     bad = bad if mask is None else bad & mask[:, None, :]
     if bad.any():
@@ -128,7 +128,7 @@ class Profile:
         "Sum over voters, each times its weight."
         return _tally(each, None if self.weights is None else self.weights[:, None, :])
 
-# %% ../nbs/04_profiles.ipynb #6e14e4ce
+# %% ../nbs/04_profiles.ipynb #f2b9d72e
 GRID = 2.0**40
 
 
@@ -153,7 +153,7 @@ def _counted(each: Float[np.ndarray, "contest *row voter"]) -> Float[np.ndarray,
     rows = each.reshape(-1, each.shape[-1])  # for long rows this is eight times faster
     return np.array([np.count_nonzero(row) for row in rows]).reshape(each.shape[:-1])
 
-
+# %% ../nbs/04_profiles.ipynb #c977cb1d
 def _support(profile: Profile) -> Float[np.ndarray, "contest candidate candidate"]:
     ranks, weights = profile.ranks, profile.weights
     contests, candidates, voters = ranks.shape

@@ -13,7 +13,7 @@ from jaxtyping import ArrayLike, Bool, Float, Int
 
 from .profiles import check_ranks, check_weights
 
-# %% ../nbs/26_slates.ipynb #dd768b53
+# %% ../nbs/26_slates.ipynb #bb659117
 def stv(
     ranks: Int[ArrayLike, "voter candidate"],  # 0 is best, no ties
     k: int,  # seats
@@ -41,7 +41,7 @@ def stv(
             running[int(np.argmin(np.where(running, held, np.inf)))] = False
     return elected
 
-
+# %% ../nbs/26_slates.ipynb #605e0632
 def _choice(ranks, running: Bool[np.ndarray, "candidate"]) -> Int[np.ndarray, "voter"]:
     return np.where(running, ranks, np.iinfo(np.int64).max).argmin(axis=1)
 

@@ -63,7 +63,7 @@ def every_order(m: int) -> Int[np.ndarray, "order candidate"]:
         raise ValueError(f"{m} candidates have too many orders to try all: pass some as reports")
     return np.array(list(permutations(range(m))))
 
-# %% ../nbs/13_strategy.ipynb #275b703c
+# %% ../nbs/13_strategy.ipynb #dc3b589a
 @dataclass(frozen=True)
 class Share:
     "A share of trials and its 95% interval (Wilson 1927)."
@@ -84,7 +84,7 @@ class Share:
             float(min(1.0, (centre + half) / (1 + z * z / n))),
         )
 
-
+# %% ../nbs/13_strategy.ipynb #f6188a71
 def manipulable(
     rule: str | Rule,
     *,

@@ -16,14 +16,14 @@ from scipy.sparse import coo_array
 
 from .pairwise import reachable
 
-# %% ../nbs/07_tournaments.ipynb #9b3d328e
+# %% ../nbs/07_tournaments.ipynb #318a403d
 def subsets(m: int) -> list[tuple[int, int, Int[np.ndarray, "set"]]]:
     "All (size, candidate x, sets of that size without x), small sets first; sets are the bits of integers."
     every = np.arange(2**m)
     size = np.bitwise_count(every)
     return [(k, x, every[(size == k) & (every >> x & 1 == 0)]) for k in range(m) for x in range(m)]
 
-
+# %% ../nbs/07_tournaments.ipynb #ececdfb9
 def _best_places(
     margins: Float[np.ndarray, "contest candidate candidate"],
 ) -> Int[np.ndarray, "contest candidate"]:
@@ -43,7 +43,7 @@ def _best_places(
         best[:, x] = np.where(optimal, np.minimum(best[:, x], k), best[:, x])
     return best
 
-
+# %% ../nbs/07_tournaments.ipynb #900ce232
 def _gain(
     margins: Float[np.ndarray, "contest candidate candidate"],
 ) -> Float[np.ndarray, "candidate set contest"]:

@@ -15,7 +15,7 @@ from .aggregation import find_rule
 from .axioms import CRITERIA_OF, Elections, Witness, find
 from .rules import Rule
 
-# %% ../nbs/17_witnesses.ipynb #baec17d4
+# %% ../nbs/17_witnesses.ipynb #fdb02cd7
 def all_orders(m: int) -> Int[np.ndarray, "order candidate"]:
     "Every strict order of m candidates, as ranks."
     return np.array(list(permutations(range(m))))
@@ -30,7 +30,7 @@ def electorates(m: int, n: int, orders: int) -> Int[np.ndarray, "election order"
     counts[:, 0] += 1
     return counts
 
-
+# %% ../nbs/17_witnesses.ipynb #5cf401b4
 def search(
     rule: str | Rule,
     criterion: str,  # a key of `CRITERIA_OF`
@@ -63,7 +63,7 @@ def _families(m: int, criterion: str) -> list[Int[np.ndarray, "order candidate"]
         return [orders]
     return [orders[np.ptp(orders[:, -size:], axis=1) == size - 1] for size in range(2, m)]
 
-
+# %% ../nbs/17_witnesses.ipynb #26ee785e
 def random_electorates(
     rng: np.random.Generator,
     orders: Int[np.ndarray, "order 4"],  # that voters may have
@@ -80,7 +80,7 @@ def random_electorates(
         counts[row, kinds] = rng.multinomial(rng.integers(5, 40), rng.dirichlet(np.ones(len(kinds))))
     return counts
 
-
+# %% ../nbs/17_witnesses.ipynb #1138fa78
 def _shrunk(witness: Witness) -> Witness:
     "Take away one to three voters at a time, as long as a clear violation remains."
     orders, rule = witness.before.orders, witness.before.rule
