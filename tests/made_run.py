@@ -48,14 +48,17 @@ def history(stage, steps=3000):
 def write_orders(path, contests, rule, voters, shares):
     """Orders of every contest under a rule, as the pipeline writes them; returns the winners."""
     winners = {}
+    sizes = np.array([len(names) for names in contests.values()])
+    mask = np.arange(voters.shape[2]) < sizes[:, None]
+    ranks = np.where(mask[:, None, :], np.where(mask[:, None, :], voters, np.inf).argsort(2).argsort(2), -1)
+    order = aggregate(ranks, rule, weights=shares, mask=mask)
     with path.open("w", newline="", encoding="utf-8") as lines:
         out = csv.writer(lines)
         out.writerow(["prompt", "completion", "rank", "score"])
         for i, (prompt, names) in enumerate(contests.items()):
-            order = aggregate(voters[i][:, : len(names)].argsort(1), rule, weights=shares)
-            for c in np.argsort(order.ranks, kind="stable"):
-                out.writerow([prompt, names[c], order.ranks[c], repr(float(order.scores[c]))])
-            winners[prompt] = [n for n, r in zip(names, order.ranks) if r == 0]
+            for c in np.argsort(order.ranks[i, : len(names)], kind="stable"):
+                out.writerow([prompt, names[c], order.ranks[i, c], repr(float(order.scores[i, c]))])
+            winners[prompt] = [n for n, r in zip(names, order.ranks[i]) if r == 0]
     return winners
 
 

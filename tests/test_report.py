@@ -196,3 +196,14 @@ def test_a_broken_folder_says_what_is_broken(tmp_path, name, content, message):
     (folder / name).write_text(content)
     with pytest.raises(ValueError, match=message):
         read_folder(folder)
+
+
+def test_texts_are_shown_where_ids_are_not_the_texts(tmp_path):
+    folder = make_run(tmp_path / "run", {"q1": ["a1", "a2", "a3"]})
+    table = {"prompts": ["q1"], "completions": ["a1", "a2", "a3"], "prompt_texts": ["Tea or <coffee>?"]}
+    table["completion_texts"] = ["Green tea, please.", "a2", "No & never. " * 40]
+    (folder / "pairs.json").write_text(json.dumps(table))
+    html = write_report(folder).read_text()
+    assert "Tea or &lt;coffee&gt;?" in html and 'please. <span class="soft small">a1</span>' in html
+    assert ">a2</td>" in html and "No &amp; never. " * 40 in html
+    assert changed_winners(read_folder(folder)["social"], {}) == []
