@@ -9,7 +9,7 @@ __all__ = ['SocialConfig', 'Pool', 'make_pool', 'pooled', 'rater_ballots', 'orde
 # %% ../nbs/26_social.ipynb #54e66e99
 """The social and the vanilla reward model: one pinned representation, the pairwise loss, two sources of ballots."""
 
-# %% ../nbs/26_social.ipynb #fe32e408
+# %% ../nbs/26_social.ipynb #e61f0e56
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int
 
 from .architecture import Architecture, RewardModel
 from .ballots import Ballots, Contests
-from .individual import Pairs, interpretation_inputs, make_interpretation
+from .individual import Pairs, interpretation_inputs, make_interpretation, suited
 from .losses import pairwise
 from .training import Optimisation, fit
 
@@ -112,7 +112,7 @@ def voter_ballots(
     voters = len(weight)
     return np.repeat(rows, voters, axis=0), np.concatenate(profiles), np.tile(weight, len(contests))
 
-# %% ../nbs/26_social.ipynb #6c14a924
+# %% ../nbs/26_social.ipynb #7c955513
 @dataclass(frozen=True, eq=False)
 class Reward:
     "A trained reward for everybody."
@@ -150,7 +150,7 @@ def train_reward(
     key_init, key_fit = jax.random.split(key)
     model = new_reward(pairs, config, key=key_init)
     pool = make_pool(*source, interpretation_inputs(pairs, config))
-    history = fit(model, pooled, pool, config, config.optimisation, key=key_fit, progress=progress)
+    history = fit(model, pooled, pool, config, suited(config), key=key_fit, progress=progress)
     return Reward(model, config, pairs, history)
 
 # %% ../nbs/26_social.ipynb #6e16242c
