@@ -31,7 +31,7 @@ from .losses import kl_to_standard_normal, list_mle
 from .masking import Masking, draw_masks, places, rho
 from .training import Optimisation, fit
 
-# %% ../nbs/23_individual.ipynb #7b88c1bb
+# %% ../nbs/23_individual.ipynb #2b913c8f
 @dataclass(frozen=True)
 class IndividualConfig:
     "How the individual reward model is built and trained."
@@ -40,15 +40,21 @@ class IndividualConfig:
     masking: Masking = field(default_factory=Masking)  # the curriculum
     optimisation: Optimisation = field(default_factory=Optimisation)  # steps and rates
     interpretation: str = "ids"  # or "tokens": the transformer over bytes
-    beta: float = 0.05  # weight of a rater's divergence against the rater's list-MLE
+    beta: float = (
+        0.15  # weight of a rater's divergence against the rater's list-MLE, where nothing is explained
+    )
+    sharpen: float = 3.0  # power of the unexplained share that beta is multiplied by; 0: beta as it is
+    looks: int = 1_000  # most looks at a rater, on average: few raters get fewer steps
     penalty: float = 0.01  # lambda: weight of squared utilities and gains
     held_out: float = 0.1  # share of raters kept from training, to fit temperatures on
 
     def __post_init__(self):
         if self.interpretation not in ("ids", "tokens"):
             raise ValueError(f"interpretation is {self.interpretation!r}: use 'ids' or 'tokens'")
-        if not 0 <= self.held_out < 1 or self.beta < 0 or self.penalty < 0:
-            raise ValueError(f"held_out must be in [0, 1), beta and penalty not negative, got {self}")
+        if not 0 <= self.held_out < 1 or self.beta < 0 or self.penalty < 0 or self.looks < 1:
+            raise ValueError(
+                f"held_out must be in [0, 1), beta and penalty not negative, looks positive, got {self}"
+            )
 
 # %% ../nbs/23_individual.ipynb #f22f7084
 @dataclass(frozen=True, eq=False)
@@ -144,9 +150,9 @@ def make_examples(ballots: Ballots, pairs: Pairs, inputs: tuple) -> Examples:
     columns = pair, ballots.rank, start[:-1], np.diff(start)
     return Examples(*(jnp.asarray(x, jnp.int32) for x in columns), inputs)
 
-# %% ../nbs/23_individual.ipynb #fa29c916
+# %% ../nbs/23_individual.ipynb #40e2fd86
 def _rater_terms(model, interpreted, feature, examples, fraction, config, rater, first, *, key):
-    "List-MLE, number of targets, KL, squared utilities and sigma of one rater."
+    "List-MLE, the same of equal rewards, number of targets, KL, squared utilities and sigma of one rater."
     key_mask, key_tag, key_z = jax.random.split(key, 3)
     context = config.architecture.context
     pair, rank, _ = examples.look(rater, first, context)
@@ -163,9 +169,9 @@ def _rater_terms(model, interpreted, feature, examples, fraction, config, rater,
     centre = utility.sum(axis=1, keepdims=True) / jnp.maximum(target.sum(axis=1, keepdims=True), 1)
     utility = jnp.where(target, utility - centre, 0.0)
     rewards = (utility * interpreted.gain[pair]).sum(axis=-1)
-    nll = jax.vmap(list_mle)(rewards, rank, masks.target).sum()
+    nll, equal = (jax.vmap(list_mle)(r, rank, masks.target).sum() for r in (rewards, jnp.zeros_like(rewards)))
     squared = (utility**2).sum()
-    return nll, masks.target.sum(), kl_to_standard_normal(mean, log_sigma), squared, jnp.exp(log_sigma)
+    return nll, equal, masks.target.sum(), kl_to_standard_normal(mean, log_sigma), squared, jnp.exp(log_sigma)
 
 
 def objective(
@@ -187,11 +193,16 @@ def objective(
     terms = lambda rater, first, key: _rater_terms(
         model, interpreted, feature, examples, fraction, config, rater, first, key=key
     )
-    nll, targets, kl, squared, sigma = jax.vmap(terms)(rater, first, jax.random.split(key_terms, batch))
+    nll, equal, targets, kl, squared, sigma = jax.vmap(terms)(
+        rater, first, jax.random.split(key_terms, batch)
+    )
     total, stage = jnp.maximum(targets.sum(), 1), rho(fraction, config.masking)
-    fit_term, price = nll.sum() / total, config.beta * stage * kl.sum() / total
+    unexplained = jax.lax.stop_gradient(nll.sum() / jnp.maximum(equal.sum(), 1e-6))
+    beta = config.beta * jnp.clip(unexplained**config.sharpen, 0.125, 1.0)
+    fit_term, price = nll.sum() / total, beta * stage * kl.sum() / total
     penalty = squared.sum() / total + (interpreted.gain**2).sum(axis=-1).mean()
     parts = {"list_mle": fit_term, "kl": kl.mean(), "penalty": penalty, "sigma": sigma.mean(), "rho": stage}
+    parts["unexplained"] = unexplained
     return fit_term + price + config.penalty * penalty, parts
 
 # %% ../nbs/23_individual.ipynb #8f2f70d0
@@ -240,8 +251,9 @@ def train_individual(
     model = new_individual(pairs, config, key=key_init)
     examples = make_examples(ballots, pairs, interpretation_inputs(pairs, config))
     data = examples, jnp.asarray(np.sort(trained), jnp.int32)
-    how = suited(config)
-    how = replace(how, batch=min(how.batch, len(trained)))
+    how, batch = suited(config), min(config.optimisation.batch, len(trained))
+    steps = min(how.steps, -(-config.looks * len(trained) // batch))
+    how = replace(how, batch=batch, steps=steps)
     history = fit(model, objective, data, config, how, key=key_fit, progress=progress)
     return Individual(model, config, pairs, np.sort(held), history)
 
