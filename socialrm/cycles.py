@@ -5,9 +5,11 @@
 # %% auto #0
 __all__ = ['STATES', 'layers', 'strongest_paths', 'schulze', 'split_cycle', 'ranked_pairs', 'river', 'stable_voting']
 
-# %% ../nbs/16_cycles.ipynb #79efee11
+# %% ../nbs/16_cycles.ipynb #fb3cd625
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from .profiles import in_blocks
 
 # %% ../nbs/16_cycles.ipynb #36017645
 def layers(
@@ -142,16 +144,23 @@ def _after(
             return [lock(reach, a, b).tobytes()]  # nothing in the group can interfere with this pair
     return [lock(reach, a, b).tobytes() for a, b in open_pairs]
 
-# %% ../nbs/16_cycles.ipynb #7cad841b
+# %% ../nbs/16_cycles.ipynb #b73d1463
 def stable_voting(
     margins: Float[np.ndarray, "contest candidate candidate"],
 ) -> Bool[np.ndarray, "contest candidate"]:
     "Winners by the largest margin over a candidate without whom one still wins (Holliday and Pacuit 2023); to 12 candidates."
-    n, m = margins.shape[:2]
+    m = margins.shape[-1]
     if m > 12:
         raise ValueError(
             f"stable_voting goes through all sets of candidates: at most 12, got {m}; split_cycle contains it"
         )
+    return in_blocks(_stable, margins, 2**m)
+
+
+def _stable(
+    margins: Float[np.ndarray, "contest candidate candidate"],
+) -> Bool[np.ndarray, "contest candidate"]:
+    n, m = margins.shape[:2]
     wins = {1 << x: np.ones((n, 1), bool) for x in range(m)}
     for sets in sorted(range(1, 2**m), key=int.bit_count)[m:]:
         inside = np.flatnonzero(sets >> np.arange(m) & 1)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TABLE', 'subsets', 'kemeny', 'slater', 'KemenyOrder', 'kemeny_order', 'banks']
 
-# %% ../nbs/07_tournaments.ipynb #7b0c709e
+# %% ../nbs/07_tournaments.ipynb #584be665
 import warnings
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from .pairwise import reachable
+from .profiles import in_blocks
 
 # %% ../nbs/07_tournaments.ipynb #318a403d
 def subsets(m: int) -> list[tuple[int, int, Int[np.ndarray, "set"]]]:
@@ -54,20 +55,16 @@ def _gain(
         over = np.concatenate([over, over + np.moveaxis(margins[:, :, y], 0, -1)[:, None]], axis=1)
     return over[:, ::-1]  # counted from the end, a set is its complement
 
-# %% ../nbs/07_tournaments.ipynb #fbab52e4
+# %% ../nbs/07_tournaments.ipynb #46bc5818
 TABLE = 16
 
 
 def kemeny(margins: Float[np.ndarray, "contest candidate candidate"]) -> Int[np.ndarray, "contest candidate"]:
     "Each candidate's best place in any Kemeny order, from 0 (Kemeny 1959); exact, see `kemeny_order` beyond 16 candidates."
-    n, m, _ = margins.shape
+    m = margins.shape[-1]
     if m > TABLE:
         return np.stack([_by_components(contest) for contest in margins])
-    places = np.empty((n, m), np.int64)
-    block = max(1, 2**20 // (m * 2**m))
-    for start in range(0, n, block):
-        places[start : start + block] = _best_places(margins[start : start + block])
-    return places
+    return in_blocks(_best_places, margins, m * 2**m)
 
 
 def slater(margins: Float[np.ndarray, "contest candidate candidate"]) -> Int[np.ndarray, "contest candidate"]:
@@ -159,17 +156,23 @@ def _by_components(margins: Float[np.ndarray, "candidate candidate"]) -> Int[np.
         places[inside] += np.argsort(found.order)
     return places
 
-# %% ../nbs/07_tournaments.ipynb #40c9384a
+# %% ../nbs/07_tournaments.ipynb #1a7b5911
 def banks(margins: Float[np.ndarray, "contest candidate candidate"]) -> Bool[np.ndarray, "contest candidate"]:
     "Tops of majority chains that nobody can be put on top of (Banks 1985); at most 16 candidates."
-    n, m = margins.shape[:2]
+    m = margins.shape[-1]
     if m > TABLE:
         raise ValueError(
             f"banks goes through all sets of candidates: at most {TABLE}, got {m}; uncovered_set contains it"
         )
-    beats_it = ((margins > 0) * (1 << np.arange(m))[:, None]).sum(
-        axis=1
-    )  # bits of those who beat each candidate
+    return in_blocks(_chain_tops, margins, 2**m)
+
+
+def _chain_tops(
+    margins: Float[np.ndarray, "contest candidate candidate"],
+) -> Bool[np.ndarray, "contest candidate"]:
+    n, m = margins.shape[:2]
+    bits = 1 << np.arange(m)
+    beats_it = ((margins > 0) * bits[:, None]).sum(axis=1)  # bits of those who beat each candidate
     beaters = np.full((1, n), 2**m - 1)
     for x in range(m):
         beaters = np.concatenate([beaters, beaters & beats_it[:, x]])

@@ -127,3 +127,64 @@ def test_margins_of_large_ranks_and_many_voters():
     assert (margins(ranks) == margins(ranks * 100_000)).all()
     brute = (ranks[:, :, None] < ranks[:, None, :]).sum(0)
     assert (margins(ranks) == brute - brute.T).all()
+
+
+@pytest.mark.parametrize("rule", [r for r in RULES if RULES[r].needs != "draw" and not RULES[r].strict])
+def test_names_and_sequence_of_weak_ballots_do_not_matter(rule):
+    """Neutrality and anonymity, with ties on ballots and weights."""
+    rng = np.random.default_rng(6)
+    for _ in range(10):
+        ranks, weights = random_ranks(rng, 1, 7, 5, ties=True)[0], rng.integers(1, 4, 7)
+        order, names, voters = apply(ranks, rule, weights=weights), rng.permutation(5), rng.permutation(7)
+        other = apply(ranks[voters][:, names], rule, weights=weights[voters])
+        np.testing.assert_array_equal(other.ranks, order.ranks[names])
+        np.testing.assert_allclose(other.scores, order.scores[names], atol=1e-9)
+
+
+def test_only_the_order_of_ranks_counts():
+    ranks = random_ranks(np.random.default_rng(7), 1, 9, 4)[0]
+    for rule in RULES:
+        np.testing.assert_array_equal(apply(ranks * 7 + 3, rule).ranks, apply(ranks, rule).ranks)
+
+
+def test_strict_rules_refuse_ties_in_one_sentence():
+    with pytest.raises(ValueError, match="plurality_veto needs ballots without ties"):
+        aggregate([[0, 0, 1]], "plurality_veto")
+
+
+def test_ranked_pairs_says_when_ties_are_too_many(monkeypatch):
+    monkeypatch.setattr("socialrm.cycles.STATES", 10)
+    ranks = [np.roll(np.arange(7), k) for k in range(7)]
+    with pytest.raises(ValueError, match="ways to break the ties"):
+        aggregate(ranks, "ranked_pairs")
+
+
+def test_pref_voting_rules_by_name():
+    order = aggregate(TENNESSEE, "pref_voting:Split Cycle", weights=SHARES)
+    assert order.winners.tolist() == [False, True, False, False]
+    with pytest.raises(ValueError, match="whole numbers"):
+        aggregate(TENNESSEE, "pref_voting:Borda", weights=SHARES / 100)
+    with pytest.raises(ValueError, match="without ties"):
+        aggregate([[0, 0, 1]], "pref_voting:Borda")
+
+
+def test_many_contests_in_blocks_equal_one_by_one():
+    """Blocks bound the memory and change nothing."""
+    ranks = random_ranks(np.random.default_rng(8), 300, 401, 6)
+    whole = {rule: aggregate(ranks, rule) for rule in ("borda", "schulze", "irv", "kemeny")}
+    for rule, order in whole.items():
+        parts = [aggregate(part, rule) for part in np.array_split(ranks, 7)]
+        np.testing.assert_array_equal(order.ranks, np.concatenate([part.ranks for part in parts]))
+
+
+def test_margins_take_memory_linear_in_voters_times_candidates():
+    """Peak of allocations stays below two bytes a rank, whatever the number of candidates."""
+    import tracemalloc
+
+    for candidates in (5, 40):
+        ranks = np.argsort(np.random.default_rng(9).random((20_000, candidates)), axis=1).astype(np.int8)
+        tracemalloc.start()
+        margins(ranks)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2 * ranks.size + 200_000

@@ -139,6 +139,17 @@ def test_kemeny_beyond_the_table_is_the_majority_order_without_cycles():
     assert kemeny(M[None])[0].tolist() == list(range(25))
 
 
+@pytest.mark.parametrize("rule", CONDORCET)
+@pytest.mark.parametrize("m", [3, 5, 9])
+def test_condorcet_rules_escape_the_posts_distortion(rule, m):
+    """Borda elects A as soon as its friends are more than 1/m; rules with a Condorcet winner elect the last candidate."""
+    ranks = np.stack([np.arange(m), np.append(np.arange(1, m), 0)])
+    for share, borda in ((1 / m - 0.01, m - 1), (1 / m + 0.01, 0)):
+        weights = [share, 1 - share]
+        assert aggregate(ranks, "borda", weights=weights).scores.argmax() == borda
+        assert aggregate(ranks, rule, weights=weights).winners.tolist() == [c == m - 1 for c in range(m)]
+
+
 def test_post_twins_are_relabellings():
     """Anonymous, neutral rules treat the post's two populations alike (appendix "Pairwise rules")."""
     one, other = (p.orders["choose"] for p in populations.pairwise_twins(key=jax.random.key(0)))
