@@ -177,7 +177,7 @@ def observations(
     }
     return observed, several
 
-# %% ../nbs/25_electorates.ipynb #2e18bd46
+# %% ../nbs/25_electorates.ipynb #0509d2e5
 def profile(
     individual: Individual,
     electorate: Electorate,
@@ -191,7 +191,7 @@ def profile(
     where, size = candidates >= 0, len(candidates)
     asked = Pairs(np.full(size, prompt), np.maximum(candidates, 0), ballots.vocabulary)
     scored = rewards(individual, electorate.z, asked) / electorate.temperature
-    keys = jax.random.split(key, len(electorate.z))
+    keys, keys_several = (jax.random.split(k, len(electorate.z)) for k in jax.random.split(key))
     if electorate.orders == "modal":
         return np.asarray(_modal(scored, where))
     if (electorate.rater < 0).all():
@@ -206,5 +206,5 @@ def profile(
             for r, (a, p, _) in several.items()
         }
         above, place = (np.stack([merged[r][i] for r in electorate.rater[who]]) for i in (0, 1))
-        ranks[who] = np.asarray(_partial(scored[who], where, above, place, keys[who]))
+        ranks[who] = np.asarray(_partial(scored[who], where, above, place, keys_several[who]))
     return ranks
