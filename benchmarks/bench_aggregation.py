@@ -84,8 +84,9 @@ def side_by_side(rows, contests):
         rows.append(
             dict(
                 workload=f"{rule}: {contests:,} contests x 1,001 voters x 8 candidates",
-                ours_ms=round(ours * 1e3, 4),
-                pref_voting_ms=round(other * 1e3, 3),
+                unit="ms a contest",
+                ours=round(ours * 1e3, 4),
+                pref_voting=round(other * 1e3, 3),
                 pref_voting_contests=timed,
                 ratio=round(other / ours, 1),
                 least=least,
@@ -94,22 +95,14 @@ def side_by_side(rows, contests):
         print(rows[-1], flush=True)
 
 
-def alone(rows, workload, value, least):
-    rows.append(
-        dict(
-            workload=workload,
-            ours_ms=value,
-            pref_voting_ms="",
-            pref_voting_contests="",
-            ratio="",
-            least=least,
-        )
-    )
+def alone(rows, workload, unit, value, least):
+    row = dict(workload=workload, unit=unit, ours=value, pref_voting="", pref_voting_contests="", ratio="")
+    rows.append(row | dict(least=least))
     print(rows[-1], flush=True)
 
 
 def one_large_contest(rows):
-    ranks = impartial_culture(1, 1_000_000, 10)[0]
+    ranks = np.ascontiguousarray(impartial_culture(1, 1_000_000, 10)[0])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     read = median_seconds(lambda: ranks.sum(), 9)
     taken = median_seconds(lambda: margins(ranks), 5)
@@ -117,34 +110,29 @@ def one_large_contest(rows):
     both = median_seconds(lambda: (lambda p: (p.margins, borda(p)))(profile(ranks)), 5)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = "1,000,000 voters x 10 candidates"
-    alone(rows, f"reading the ranks once (sum): {size}", round(read * 1e3, 2), "")
-    alone(rows, f"margins: {size}", round(taken * 1e3, 1), "1000 ms")
-    alone(rows, f"borda: {size}", round(points * 1e3, 1), "1000 ms")
-    alone(rows, f"margins and borda: {size}", round(both * 1e3, 1), "10x reading")
-    alone(rows, f"memory added by margins and borda, MB: {size}", round(after - before, 1), "1000 MB in all")
+    alone(rows, f"reading the ranks once (sum): {size}", "ms", round(read * 1e3, 2), "")
+    alone(rows, f"margins: {size}", "ms", round(taken * 1e3, 1), "1000 ms")
+    alone(rows, f"borda: {size}", "ms", round(points * 1e3, 1), "1000 ms")
+    alone(rows, f"margins and borda: {size}", "ms", round(both * 1e3, 1), "1000 ms")
+    alone(rows, f"margins and borda: {size}", "x reading", round(both / read, 1), "10")
+    alone(rows, f"margins and borda, memory added: {size}", "MB", round(after - before, 1), "1000 in all")
 
 
 def kemeny_sizes(rows):
     rng = np.random.default_rng(0)
     for m in (10, 12, 14, 16):
         M = margins(impartial_culture(1, 1001, m, seed=m)[0])
+        seconds = median_seconds(lambda M=M: kemeny(M[None]))
         alone(
-            rows,
-            f"kemeny, table: 1 contest, {m} candidates",
-            round(median_seconds(lambda M=M: kemeny(M[None])) * 1e3, 1),
-            "5000 ms at 16",
+            rows, f"kemeny, table: 1 contest, {m} candidates", "ms", round(seconds * 1e3, 1), "5000 ms at 16"
         )
     for m in (20, 30, 40):
         utilities = np.linspace(0, 2, m) + rng.normal(size=(101, m)) * 2
         M = margins(np.argsort(np.argsort(-utilities, axis=1), axis=1))
         start = time.perf_counter()
-        found = kemeny_order(M)
-        alone(
-            rows,
-            f"kemeny, HiGHS: {m} candidates, 101 noisy voters, proven={found.proven}",
-            round((time.perf_counter() - start) * 1e3, 1),
-            "",
-        )
+        proven = kemeny_order(M).proven
+        taken = round((time.perf_counter() - start) * 1e3, 1)
+        alone(rows, f"kemeny, HiGHS: {m} candidates, 101 noisy voters", "ms", taken, f"proven: {proven}")
 
 
 def linear_memory(rows):
@@ -152,17 +140,32 @@ def linear_memory(rows):
     import tracemalloc
 
     for voters in (100_000, 400_000):
-        ranks = impartial_culture(1, voters, 20)[0].astype(np.int8)
+        ranks = np.ascontiguousarray(impartial_culture(1, voters, 20)[0], dtype=np.int8)
         tracemalloc.start()
         margins(ranks)
-        peak = tracemalloc.get_traced_memory()[1]
+        peak = tracemalloc.get_traced_memory()[1] / ranks.size
         tracemalloc.stop()
-        alone(
-            rows,
-            f"peak bytes per rank, margins: {voters:,} voters x 20 candidates",
-            round(peak / ranks.size, 2),
-            "constant",
-        )
+        workload = f"margins, peak of allocations: {voters:,} voters x 20 candidates"
+        alone(rows, workload, "bytes a rank", round(peak, 2), "constant")
+
+
+def engines(rows):
+    """The same counts by NumPy, pair by pair, and by JAX, jitted and mapped over contests."""
+    import jax
+    import jax.numpy as jnp
+
+    ranks = impartial_culture(1000, 1001, 8)
+    by_candidate = profile(ranks).ranks
+
+    @jax.jit
+    def counts(p):
+        return jax.lax.map(lambda q: (q[:, None, :] < q[None, :, :]).sum(-1, dtype=jnp.int32), p)
+
+    numpy_seconds = median_seconds(lambda: profile(ranks).margins)
+    jax_seconds = median_seconds(lambda: counts(by_candidate).block_until_ready())
+    size = "1,000 contests x 1,001 voters x 8 candidates"
+    alone(rows, f"margins, NumPy (used), laying out counted: {size}", "ms", round(numpy_seconds * 1e3, 1), "")
+    alone(rows, f"margins, JAX, laying out not counted: {size}", "ms", round(jax_seconds * 1e3, 1), "")
 
 
 def main():
@@ -170,6 +173,7 @@ def main():
     rows = []
     one_large_contest(rows)
     linear_memory(rows)
+    engines(rows)
     kemeny_sizes(rows)
     side_by_side(rows, contests)
     path = Path(__file__).parent / "results" / "aggregation.csv"

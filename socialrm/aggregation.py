@@ -34,11 +34,11 @@ class SocialOrder:
         "The candidates of rank 0."
         return self.ranks == 0
 
-# %% ../nbs/10_aggregation.ipynb #a1bfbd0f
+# %% ../nbs/10_aggregation.ipynb #78d1acb1
 def social_order(scores: Float[np.ndarray, "*contest candidate"]) -> SocialOrder:
     "Competition ranks of scores; neighbours within 1e-9 of the contest's largest finite score tie, and get equal scores."
     shape = scores.shape
-    scores = np.atleast_2d(np.asarray(scores, np.float64))
+    scores = np.atleast_2d(np.asarray(scores, np.float64)) + 0.0  # no negative zeros
     order = np.argsort(-scores, axis=-1, kind="stable")
     falling = np.take_along_axis(scores, order, -1)
     there = np.isfinite(falling)
