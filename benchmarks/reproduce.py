@@ -26,7 +26,7 @@ from socialrm.pipeline import RunConfig, electorate, learn, vote
 from socialrm.social import order_ballots, rater_ballots, train_reward, voter_ballots
 
 RESULTS = Path(__file__).parent / "results" / "pipeline.csv"
-POPULATION_KEY = 20_000  # populations come from keys of their own, apart from the seeds of the models
+POPULATION_KEY = 30_000  # populations have keys of their own; 20,000 and up were looked at while building
 
 
 def population_key(seed):
