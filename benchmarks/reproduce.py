@@ -26,7 +26,7 @@ from socialrm.pipeline import RunConfig, electorate, learn, vote
 from socialrm.social import order_ballots, rater_ballots, train_reward, voter_ballots
 
 RESULTS = Path(__file__).parent / "results" / "pipeline.csv"
-POPULATION_KEY = 30_000  # populations have keys of their own; 20,000 and up were looked at while building
+POPULATION_KEY = 40_000  # populations have keys of their own; lower ones were looked at while building
 
 
 def population_key(seed):
@@ -77,7 +77,7 @@ def tennessee(seed):
         ("borda", "copeland", "minimax", "kemeny"),
     )
     keep = np.arange(config.voters)
-    orders, kept = vote(
+    orders, kept, _ = vote(
         learned.individual, learned.voters, ballots, contests, rules, key=jax.random.key(seed), keep=keep
     )
     for rule in rules:
@@ -137,7 +137,7 @@ def morristown(seed):
         truth = np.argsort(aggregate(population.complete.profile(0), "borda").ranks).tolist()
         for kind in ("simulated", "completed"):
             voters = electorate(learned, ballots, RunConfig(seed=seed, electorate=kind))
-            orders, _ = vote(
+            orders, _, _ = vote(
                 learned.individual, voters, ballots, contests, ("borda",), key=jax.random.key(seed)
             )
             source = order_ballots(contests, orders["borda"].ranks, pairs)

@@ -8,7 +8,7 @@ __all__ = ['STAGES', 'REDRAWN', 'RunConfig', 'Learned', 'learn', 'electorate', '
 # %% ../nbs/40_pipeline.ipynb #052a4956
 """From ballots to a social reward model: every stage, one seed, one folder."""
 
-# %% ../nbs/40_pipeline.ipynb #6187f0fe
+# %% ../nbs/40_pipeline.ipynb #0ecf68af
 import importlib.metadata
 import json
 import platform
@@ -28,6 +28,8 @@ from .density import DensityConfig, MixtureDensity, fit_density
 from .diagnostics import LatentHealth, latent_health
 from .electorates import Electorate, completed, profile, simulated
 from .individual import Individual, IndividualConfig, embed, train_individual
+from .lotteries import lottery_rewards
+from .profiles import margins
 from .rows import write_orders
 from .runs import as_dict, save_model, save_pairs
 from socialrm.social import (
@@ -36,12 +38,13 @@ from socialrm.social import (
     order_ballots,
     rater_ballots,
     social_pairs,
+    train_on_scores,
     train_reward,
     voter_ballots,
 )
 from .temperature import fit_temperature
 
-# %% ../nbs/40_pipeline.ipynb #ca2a3cc7
+# %% ../nbs/40_pipeline.ipynb #68d7ab2c
 @dataclass(frozen=True)
 class RunConfig:
     "All settings of a run."
@@ -50,6 +53,9 @@ class RunConfig:
     seed: int = 0  # same seed and data, same files
     electorate: str = "auto"  # "completed": raters' ballots filled in; "simulated": voters from the density; "auto": completed where there are ballots
     orders: str = "sampled"  # or "modal": rewards sorted
+    target: str = (
+        "order"  # of the social model; for a lottery also "probability", "log_probability", "win_rate"
+    )
     voters: int = 10_000  # simulated voters; completed ballots, at least
     compare: tuple[str, ...] = (
         "plurality",
@@ -67,6 +73,8 @@ class RunConfig:
         find_rule(self.rule)
         if self.electorate not in ("auto", "completed", "simulated"):
             raise ValueError(f"electorate is {self.electorate!r}: use 'auto', 'completed' or 'simulated'")
+        if self.target != "order" and find_rule(self.rule).gives != "lottery":
+            raise ValueError(f"target {self.target!r} needs a lottery, and {self.rule} is none: use 'order'")
         if self.voters < 1:
             raise ValueError(f"voters is {self.voters}: at least one has to vote")
 
@@ -134,7 +142,7 @@ def electorate(
     rng = _rng(config.seed, "profiles")
     return completed(ballots, learned.mean, learned.sigma, config.voters, rng=rng, **options)
 
-# %% ../nbs/40_pipeline.ipynb #655319ac
+# %% ../nbs/40_pipeline.ipynb #e0f47bc4
 def vote(
     individual: Individual,
     voters: Electorate,
@@ -144,10 +152,14 @@ def vote(
     *,
     key: jax.Array,
     keep: Sequence[int] = (),  # voters whose rankings are returned too
-) -> tuple[dict[str, SocialOrder], list[Int[np.ndarray, "voter candidate"]]]:
-    "Every rule's order in every contest, and the kept voters' rankings."
+) -> tuple[
+    dict[str, SocialOrder],
+    list[Int[np.ndarray, "kept candidate"]],
+    Float[np.ndarray, "contest candidate candidate"],
+]:
+    "Every rule's order in every contest, the kept voters' rankings, and margins as shares of the electorate."
     found = {rule: [] for rule in rules}
-    kept = []
+    kept, beaten = [], []
     for contest in range(len(contests)):
         key_profile, key_rule = jax.random.split(jax.random.fold_in(key, contest))
         prompt, candidates = int(contests.prompt[contest]), contests.completion[contest]
@@ -156,8 +168,15 @@ def vote(
             options = {"weights": voters.weight, "mask": (candidates >= 0)[None], "key": key_rule}
             found[rule].append(aggregate(ranks[None], rule, **options))
         kept.append(ranks[list(keep)])
+        size = int((candidates >= 0).sum())
+        share = margins(ranks[:, :size], voters.weight) / voters.weight.sum()
+        beaten.append(np.pad(share, (0, len(candidates) - size)))
     stack = lambda orders, name: np.concatenate([getattr(order, name) for order in orders])
-    return {rule: SocialOrder(stack(o, "scores"), stack(o, "ranks")) for rule, o in found.items()}, kept
+    return (
+        {rule: SocialOrder(stack(o, "scores"), stack(o, "ranks")) for rule, o in found.items()},
+        kept,
+        np.stack(beaten),
+    )
 
 # %% ../nbs/40_pipeline.ipynb #3c0f4fc1
 @dataclass(frozen=True, eq=False)
@@ -199,7 +218,7 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[stage], self.last = round(now - self.last, 3), now
 
-# %% ../nbs/40_pipeline.ipynb #b930406e
+# %% ../nbs/40_pipeline.ipynb #df39f1d8
 def _spread(voters, contests):
     "Voters evenly spread over the electorate, no more than memory allows."
     most = max(1, REDRAWN // contests.completion.size)
@@ -224,18 +243,22 @@ def run(
     rules, redraw = tuple(dict.fromkeys((config.rule, *config.compare))), config.rule == "random_ballot"
     drawn = _spread(len(voters.z), contests) if redraw else []
     options = {"key": _key(seed, "profiles"), "keep": drawn}
-    orders, kept = vote(learned.individual, voters, ballots, contests, rules, **options)
+    orders, kept, beaten = vote(learned.individual, voters, ballots, contests, rules, **options)
     clock.mark("voting")
     source = order_ballots(contests, orders[config.rule].ranks, pairs)
     if redraw:
         source = voter_ballots(contests, kept, voters.weight[drawn], pairs)
-    rewards = {}
-    for stage, ballots_of in ("social", source), ("vanilla", rater_ballots(ballots, pairs)):
-        options = {"key": _key(seed, stage), "progress": _forward(progress, stage)}
-        rewards[stage] = train_reward(ballots_of, pairs, config.social, **options)
+    how = lambda stage: {"key": _key(seed, stage), "progress": _forward(progress, stage)}
+    if config.target == "order":
+        social = train_reward(source, pairs, config.social, **how("social"))
+    else:
+        lottery = np.maximum(orders[config.rule].scores, 0.0)  # padding has no chance
+        values = lottery_rewards(lottery, config.target, margins=beaten)
+        social = train_on_scores(contests, values, pairs, config.social, **how("social"))
+    vanilla = train_reward(rater_ballots(ballots, pairs), pairs, config.social, **how("vanilla"))
     clock.mark("rewards")
     metrics = _metrics(ballots, report, learned)
-    found = Run(config, contests, learned, orders, **rewards, metrics=metrics, timing=clock.seconds)
+    found = Run(config, contests, learned, orders, social, vanilla, metrics=metrics, timing=clock.seconds)
     if folder is not None:
         save(found, ballots, folder, report)
     return found

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SocialConfig', 'Pool', 'make_pool', 'pooled', 'rater_ballots', 'order_ballots', 'voter_ballots', 'Reward',
-           'new_reward', 'train_reward', 'social_pairs']
+           'new_reward', 'train_reward', 'follow', 'train_on_scores', 'social_pairs']
 
 # %% ../nbs/26_social.ipynb #54e66e99
 """The social and the vanilla reward model: one pinned representation, the pairwise loss, two sources of ballots."""
@@ -112,7 +112,7 @@ def voter_ballots(
     voters = len(weight)
     return np.repeat(rows, voters, axis=0), np.concatenate(profiles), np.tile(weight, len(contests))
 
-# %% ../nbs/26_social.ipynb #7c955513
+# %% ../nbs/26_social.ipynb #2939f4f9
 @dataclass(frozen=True, eq=False)
 class Reward:
     "A trained reward for everybody."
@@ -145,13 +145,57 @@ def train_reward(
     progress: Callable[[dict], None] | None = None,  # called with each row of the history
 ) -> Reward:
     "Fit one reward to ballots from any source."
+    pool = make_pool(*source, interpretation_inputs(pairs, config))
+    return _train(pooled, pool, pairs, config, key=key, progress=progress)
+
+
+def _train(loss, data, pairs, config, *, key, progress):
+    "A new model, fitted."
     gains = min(config.architecture.gains, len(pairs.vocabulary.prompts))
     config = replace(config, architecture=replace(config.architecture, gains=gains))
     key_init, key_fit = jax.random.split(key)
     model = new_reward(pairs, config, key=key_init)
-    pool = make_pool(*source, interpretation_inputs(pairs, config))
-    history = fit(model, pooled, pool, config, suited(config), key=key_fit, progress=progress)
+    history = fit(model, loss, data, config, suited(config), key=key_fit, progress=progress)
     return Reward(model, config, pairs, history)
+
+# %% ../nbs/26_social.ipynb #d98d6c42
+def follow(
+    model: RewardModel,
+    data: tuple,  # pair "contest candidate", -1 padding; score, the same shape; inputs of the interpretation
+    fraction: Float[Array, ""],  # unused
+    config: SocialConfig,
+    batch: int,  # contests in a step; all, where there are no more
+    *,
+    key: jax.Array,
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    "Mean squared error of centred rewards."
+    pair, score, inputs = data
+    if len(pair) > batch:
+        chosen = jax.random.choice(key, len(pair), (batch,), replace=False)
+        pair, score = pair[chosen], score[chosen]
+    where = pair >= 0
+    away = jnp.where(where, model.score_pinned(inputs)[jnp.maximum(pair, 0)] - score, 0.0)
+    size = jnp.maximum(where.sum(axis=1, keepdims=True), 1)
+    away = jnp.where(where, away - away.sum(axis=1, keepdims=True) / size, 0.0)
+    return (away**2).sum() / where.sum(), {}
+
+
+def train_on_scores(
+    contests: Contests,
+    scores: Float[np.ndarray, "contest candidate"],  # higher is better; ignored in padding
+    pairs: Pairs,
+    config: SocialConfig = SocialConfig(),
+    *,
+    key: jax.Array,
+    progress: Callable[[dict], None] | None = None,  # called with each row of the history
+) -> Reward:
+    "Fit one reward to a score for every candidate. `ValueError` where a score is not finite."
+    pair = pairs.index(contests.prompt[:, None], contests.completion)
+    if not np.isfinite(scores[pair >= 0]).all():
+        raise ValueError("scores to train on must be finite: this rule's are not")
+    inputs = interpretation_inputs(pairs, config)
+    data = jnp.asarray(pair), jnp.asarray(np.where(pair >= 0, scores, 0.0), jnp.float32), inputs
+    return _train(follow, data, pairs, config, key=key, progress=progress)
 
 # %% ../nbs/26_social.ipynb #6e16242c
 def social_pairs(

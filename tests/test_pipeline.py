@@ -153,3 +153,19 @@ def test_a_folder_in_use_is_refused_before_any_work(tmp_path):
     with pytest.raises(ValueError, match="not empty"):
         run(ballots, SHORT, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("target", ["probability", "log_probability", "win_rate"])
+def test_a_lottery_can_be_the_target_itself(target):
+    ballots = populations.tennessee(60, key=jax.random.key(0)).ballots
+    found = run(ballots, replace(SHORT, rule="random_dictator", target=target))
+    best = [set(np.flatnonzero(found.order.ranks[contest] == 0)) for contest in (0, 1)]
+    score = found.social.score().reshape(2, 4)
+    if target != "win_rate":
+        assert all(score[contest].argmax() in best[contest] for contest in (0, 1))
+    assert np.isfinite(score).all()
+
+
+def test_a_target_that_needs_a_lottery_says_so():
+    with pytest.raises(ValueError, match="needs a lottery"):
+        replace(SHORT, rule="borda", target="probability")
