@@ -234,7 +234,7 @@ def summary():
     figures = {}
     for row in measured():
         figures.setdefault((row["check"], row["figure"]), []).append(float(row["value"]))
-    print("| check | figure | seeds | median | worst low | worst high |\n|---|---|---|---|---|---|")
+    print("| check | figure | seeds | median | lowest | highest |\n|---|---|---|---|---|---|")
     for (check, figure), values in figures.items():
         low, middle, high = min(values), np.median(values), max(values)
         print(f"| {check} | {figure} | {len(values)} | {middle:.4g} | {low:.4g} | {high:.4g} |")
