@@ -189,7 +189,7 @@ def _places(ranks: Int[np.ndarray, "contest candidate voter"]) -> tuple[np.ndarr
         return first, first
     return first, last
 
-# %% ../nbs/04_profiles.ipynb #fc2e829e
+# %% ../nbs/04_profiles.ipynb #0e223492
 def profile(
     ranks: Int[ArrayLike, "voter candidate"]
     | Int[ArrayLike, "contest voter candidate"],  # 0 is best, equal is tied
@@ -207,7 +207,12 @@ def lay_out(
     "A profile of ranks and weights that have been checked."
     largest = ranks.max(initial=0)
     small = next(t for t in (np.int8, np.int16, np.int32, np.int64) if largest <= np.iinfo(t).max)
-    return Profile(np.ascontiguousarray(np.swapaxes(ranks, -1, -2), dtype=small), weights)
+    contests, voters, candidates = ranks.shape
+    by_candidate = np.empty((contests, candidates, voters), small)
+    for start in range(0, voters, 2**14):  # shrinking first, a block at a time, is four times faster
+        some = slice(start, start + 2**14)
+        by_candidate[:, :, some] = np.swapaxes(ranks[:, some].astype(small, copy=False), 1, 2)
+    return Profile(by_candidate, weights)
 
 
 def margins(
