@@ -209,9 +209,11 @@ PARSERS: dict[str, Callable[[bytes, str], Source]] = {
 
 # %% ../nbs/08_files.ipynb #dcad3a52
 def open_source(
-    source: Any,  # a path, a pyarrow or pandas table, a mapping of columns, or a sequence of rows
+    source: Any,  # a path, a pyarrow or pandas table, a mapping of columns, a sequence of rows, or a `Source`
 ) -> Source:  # the table, not yet checked
     "A file or a table in memory, as a table that knows its lines. Raises `ValueError` where a file does not parse."
+    if isinstance(source, Source):
+        return source
     if not isinstance(source, str | Path):
         if isinstance(source, Mapping):
             source = pa.table(dict(source))
