@@ -40,7 +40,7 @@ def profiles_of(learned, voters, ballots, seed):
         key = jax.random.fold_in(jax.random.key(seed), contest)
         candidates = contests.completion[contest]
         ranks = profile(
-            learned.individual, voters, ballots, int(contests.prompt[contest]), candidates, key=key
+            learned.individuals, voters, ballots, int(contests.prompt[contest]), candidates, key=key
         )
         yield int(contests.prompt[contest]), ranks[:, candidates >= 0]
 
@@ -78,7 +78,7 @@ def tennessee(seed):
     )
     keep = np.arange(config.voters)
     orders, kept, _ = vote(
-        learned.individual, learned.voters, ballots, contests, rules, key=jax.random.key(seed), keep=keep
+        learned.individuals, learned.voters, ballots, contests, rules, key=jax.random.key(seed), keep=keep
     )
     for rule in rules:
         social = train_reward(
@@ -138,7 +138,7 @@ def morristown(seed):
         for kind in ("simulated", "completed"):
             voters = electorate(learned, ballots, RunConfig(seed=seed, electorate=kind))
             orders, _, _ = vote(
-                learned.individual, voters, ballots, contests, ("borda",), key=jax.random.key(seed)
+                learned.individuals, voters, ballots, contests, ("borda",), key=jax.random.key(seed)
             )
             source = order_ballots(contests, orders["borda"].ranks, pairs)
             social = train_reward(source, pairs, key=jax.random.key(seed))

@@ -89,6 +89,7 @@ class LatentHealth:
     own: float  # nats with the rater's own representation
     swapped: float  # nats with another rater's
     alone: float  # nats with what nothing visible says
+    silent: bool  # raters' own representations are shown to be worth nothing
     warnings: tuple[str, ...]  # what is wrong and what to do
 
 # %% ../nbs/30_diagnostics.ipynb #cad9e4f2
@@ -113,20 +114,29 @@ def latent_health(
 
     def nats(z):
         scored = np.asarray(rewards(individual, z))[some.rater[:, None], np.maximum(pair, 0)]
-        return float(_explain(jnp.asarray(scored), some.rank, shown, some.mask).sum()) / hidden
+        each = np.asarray(_explain(jnp.asarray(scored), some.rank, shown, some.mask))
+        return np.bincount(some.rater, each, some.n_raters) / hidden
 
     active = int((everyone.var(axis=0) > 0.01).sum())
     own, swapped, alone = nats(mean), nats(other), nats(nothing)
-    return LatentHealth(active, mean.shape[1], own, swapped, alone, _advice(active, own, swapped))
+    most_worth = (swapped - own).sum() + 2 * np.sqrt(len(own)) * (swapped - own).std()
+    silent = active == 0 or bool(most_worth < 0.01)
+    own, swapped, alone = (float(each.sum()) for each in (own, swapped, alone))
+    return LatentHealth(active, mean.shape[1], own, swapped, alone, silent, _advice(silent, own, swapped))
 
 
-def _advice(active, own, swapped):
+def _advice(silent, own, swapped):
     "Plain warnings."
-    if active == 0:
-        return ("The latent is silent: all raters look alike. Lower beta, train longer, or use vanilla.",)
+    against = f"own {own:.2f}, another's {swapped:.2f} nats a place"
+    if silent:
+        return (
+            f"The latent is silent: a rater's own representation explains no more than another rater's ({against}). "
+            "What raters left out is filled in by the vanilla reward model. "
+            "Raters agree, or have too few ballots to be told apart: collect more, or lower beta.",
+        )
     if swapped - own < 0.01:
         return (
-            f"Another rater's representation explains a rater as well as the own ({swapped:.2f} against {own:.2f} "
-            "nats a place): raters agree, or the data is too thin to tell them apart. Vanilla may be as good.",
+            f"Another rater's representation explains a rater nearly as well as the own ({against}): "
+            "raters agree, or the data is too thin to tell them apart. Vanilla may be as good.",
         )
     return ()

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['IndividualConfig', 'Pairs', 'Examples', 'interpretation_inputs', 'make_interpretation', 'suited', 'make_examples',
-           'objective', 'Individual', 'fitted_architecture', 'new_individual', 'train_individual', 'embed', 'rewards']
+           'objective', 'Individual', 'fitted_architecture', 'new_individual', 'n_steps', 'train_individual', 'embed',
+           'rewards']
 
 # %% ../nbs/23_individual.ipynb #a5add9fa
 """Training the individual reward model: examples, the objective, preference means, rewards."""
@@ -234,6 +235,15 @@ def new_individual(pairs: Pairs, config: IndividualConfig, *, key: jax.Array) ->
     return IndividualModel(interpretation, config.architecture, rngs=rngs)
 
 
+def n_steps(
+    config: IndividualConfig,
+    raters: int,  # to train on
+) -> int:
+    "Steps of the training: no more than `config.looks` looks at a rater, on average."
+    batch = max(1, min(config.optimisation.batch, raters))
+    return max(1, min(config.optimisation.steps, -(-config.looks * raters // batch)))
+
+
 def train_individual(
     ballots: Ballots,  # what raters said
     config: IndividualConfig = IndividualConfig(),
@@ -251,9 +261,8 @@ def train_individual(
     model = new_individual(pairs, config, key=key_init)
     examples = make_examples(ballots, pairs, interpretation_inputs(pairs, config))
     data = examples, jnp.asarray(np.sort(trained), jnp.int32)
-    how, batch = suited(config), min(config.optimisation.batch, len(trained))
-    steps = min(how.steps, -(-config.looks * len(trained) // batch))
-    how = replace(how, batch=batch, steps=steps)
+    batch = min(config.optimisation.batch, len(trained))
+    how = replace(suited(config), batch=batch, steps=n_steps(config, len(trained)))
     history = fit(model, objective, data, config, how, key=key_fit, progress=progress)
     return Individual(model, config, pairs, np.sort(held), history)
 
