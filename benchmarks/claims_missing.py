@@ -1,0 +1,258 @@
+"""Claims about incomplete data: who is left out, of what, and what each method makes of it."""
+
+from dataclasses import replace
+
+import numpy as np
+from claims_latent import population_of
+from reproduce import profiles_of
+from scipy.stats import kendalltau
+
+from socialrm import populations
+from socialrm.baselines import from_profiles
+from socialrm.imputation import BASELINES
+from socialrm.individual import IndividualConfig
+from socialrm.missing import compare, truth
+from socialrm.pipeline import RunConfig, electorate, learn
+from socialrm.unseen import prompt_support
+
+VOTERS = 4_000
+
+
+def ours(ballots, seed, config=None):
+    """Both electorates' estimates, and what was learned."""
+    run = RunConfig(seed=seed, voters=VOTERS, individual=config or IndividualConfig())
+    learned, contests, found = learn(ballots, run), ballots.contests(), {}
+    for name in ("completed", "simulated"):
+        voters = electorate(learned, ballots, replace(run, electorate=name))
+        ranks = [r for _, r in profiles_of(learned, voters, ballots, seed)]
+        found[name] = from_profiles(contests, ranks, voters.weight)
+    return found, learned
+
+
+def baselines(ballots, seed, names=tuple(BASELINES)):
+    """Estimates of the baselines that can read these ballots."""
+    contests = ballots.contests()
+    return {name: BASELINES[name](ballots, contests, rng=np.random.default_rng(seed)) for name in names}
+
+
+def orders_gap(learned, population, seed, prompt):
+    """Total variation between simulated voters' orders and the truth on one prompt."""
+    ranks = dict(profiles_of(learned, learned.voters, population.ballots, seed))[prompt]
+    orders = list(population.orders.values())[prompt]
+    shares = {}
+    for order, share in zip(orders, population.shares):  # types may share an order
+        shares[tuple(int(r) for r in order)] = shares.get(tuple(int(r) for r in order), 0.0) + share
+    held = {order: (ranks == np.array(order)).all(axis=1).mean() for order in shares}
+    return 0.5 * (sum(abs(held[o] - s) for o, s in shares.items()) + 1 - sum(held.values()))
+
+
+def unseen(seed):
+    """A prompt that a type never rated, and two controls."""
+    cases = {
+        "inverted, unseen by Nashville": (populations.inverted_missing, {"unseen": "Nashville"}, "Nashville"),
+        "inverted, unseen by Memphis": (populations.inverted_missing, {"unseen": "Memphis"}, "Memphis"),
+        "relabelled": (populations.second_prompt, {"effect": "relabelled"}, "Nashville"),
+        "unrelated": (populations.second_prompt, {"effect": "unrelated"}, "Nashville"),
+    }
+    for name, (make, settings, who) in cases.items():
+        population = population_of(make, seed, **settings)
+        learned = learn(population.ballots, RunConfig(seed=seed))
+        for prompt in (0, 1):
+            yield (
+                name,
+                "simulated",
+                f"total variation, prompt {prompt}",
+                orders_gap(learned, population, seed, prompt),
+            )
+        support = prompt_support(learned.individual, population.ballots, learned.mean, learned.sigma)
+        mine = population.type_of == population.types.index(who)
+        yield name, "simulated", "support of the unseen cell", np.median(support[mine, 1])
+        yield (
+            name,
+            "simulated",
+            "support of the seen cells, lowest tenth",
+            np.quantile(np.concatenate([support[:, 0], support[~mine, 1]]), 0.1),
+        )
+        yield (
+            name,
+            "vanilla",
+            "tau of the order, prompt 1",
+            order_tau(population, 1, baselines(population.ballots, seed, ("vanilla",))["vanilla"]),
+        )
+
+
+def order_tau(population, prompt, estimate):
+    """Kendall's tau-b of Borda scores with the complete data's."""
+    goal = truth(population.complete, population.complete.contests())
+    there = goal.there[prompt]
+    return kendalltau(estimate.borda[prompt][there], goal.borda[prompt][there]).statistic
+
+
+def penalty(seed):
+    """The unseen prompt against lambda, and the rank that the gains end up using."""
+    population = population_of(populations.inverted_missing, seed)
+    for value in (0.0, 0.001, 0.003, 0.01, 0.03, 0.1):
+        config = replace(IndividualConfig(), penalty=value)
+        learned = learn(population.ballots, RunConfig(seed=seed, individual=config, members=1))
+        gains = np.asarray(learned.individual.model.interpretation.gain.embedding[...], np.float64)
+        values = np.linalg.svd(gains, compute_uv=False)
+        for prompt in (0, 1):
+            yield (
+                f"lambda {value}",
+                "simulated",
+                f"total variation, prompt {prompt}",
+                orders_gap(learned, population, seed, prompt),
+            )
+        yield (
+            f"lambda {value}",
+            "simulated",
+            "effective rank of the gains",
+            values.sum() ** 2 / (values**2).sum(),
+        )
+
+
+def gap(seed):
+    """Morristown, ranked by ever more Memphis raters and ever fewer others."""
+    for inside in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99):
+        included = (inside, *[round(1 - inside, 2)] * 3)
+        for name, shares in ("30/25/15/30", (0.30, 0.25, 0.15, 0.30)), ("equal", (0.25,) * 4):
+            if name == "equal" and inside not in (0.5, 0.9, 0.99):
+                continue
+            population = population_of(populations.morristown, seed, shares=shares, included=included)
+            found = baselines(population.ballots, seed) | ours(population.ballots, seed)[0]
+            goal = truth(population.complete, population.complete.contests())
+            for method, estimate in ({"complete data": goal} | found).items():
+                place = int((np.round(estimate.borda[0], 6) > np.round(estimate.borda[0][4], 6)).sum())
+                yield f"{name}, {inside}", method, "places above Morristown", place
+                for score, value in compare(estimate, goal).items():
+                    if np.isfinite(value):
+                        yield f"{name}, {inside}", method, score, value
+
+
+def types(seed):
+    """The post's four types of missing information: whole orders, every method."""
+    cases = {
+        "some completions, partly": populations.morristown,
+        "some prompts, partly": populations.inverted_partial,
+        "some completions, completely": populations.missing_completion,
+        "some prompts, completely": populations.inverted_missing,
+    }
+    for name, make in cases.items():
+        population = population_of(make, seed)
+        found, learned = ours(population.ballots, seed)
+        goal = truth(population.complete, population.complete.contests())
+        for method, estimate in (baselines(population.ballots, seed) | found).items():
+            for score, value in compare(estimate, goal).items():
+                if np.isfinite(value):
+                    yield name, method, score, value
+        for prompt in range(len(population.orders)):
+            yield (
+                name,
+                "simulated",
+                f"total variation, prompt {prompt}",
+                orders_gap(learned, population, seed, prompt),
+            )
+
+
+def efficiency(seed):
+    """Error against ballots a rater, and against raters a prompt."""
+    for ballots in (1, 2, 3, 5, 10, 30):
+        settings = {
+            "n": 400,
+            "prompts": 30,
+            "completions": 5,
+            "ballots_per_rater": ballots,
+            "centres_seed": seed + 70,
+        }
+        yield from _thin(f"{ballots} ballots a rater", settings, seed)
+    for raters in (1, 2, 3, 5, 10, 30):
+        settings = {
+            "n": 10 * raters,
+            "prompts": 30,
+            "completions": 5,
+            "ballots_per_rater": 3,
+            "centres_seed": seed + 70,
+        }
+        yield from _thin(f"{raters} raters a prompt", settings, seed)
+
+
+def _thin(name, settings, seed):
+    population = population_of(populations.mallows_mixture, seed, **settings)
+    goal = truth(population.complete, population.complete.contests())
+    found = baselines(population.ballots, seed) | ours(population.ballots, seed)[0]
+    for method, estimate in found.items():
+        for score, value in _compare_present(estimate, goal, population.ballots).items():
+            yield name, method, score, value
+
+
+def _compare_present(estimate, goal, ballots):
+    """Scores over the contests that somebody rated, whole."""
+    complete = goal.there.sum(axis=1)
+    rated, whole = ballots.contests(), {}
+    for number, prompt in enumerate(rated.prompt):
+        if (rated.completion[number] >= 0).sum() == complete[prompt]:
+            whole[number] = int(prompt)
+    size = goal.support.shape[1]
+    cut = lambda e, rows: type(e)(e.support[rows][:, :size, :size], e.first[rows][:, :size])
+    scores = compare(cut(estimate, list(whole)), cut(goal, list(whole.values())))
+    return {score: value for score, value in scores.items() if np.isfinite(value)}
+
+
+def tails(seed):
+    """Prompts that one to three raters saw: who returns a lone rater's view?"""
+    population = population_of(
+        populations.mallows_mixture,
+        seed,
+        n=400,
+        prompts=30,
+        completions=5,
+        ballots_per_rater=10,
+        centres_seed=seed + 80,
+    )
+    ballots, rng = population.ballots, np.random.default_rng(seed)
+    stays = np.ones(ballots.n_ballots, bool)
+    tail = {prompt: 1 + prompt % 3 for prompt in range(15)}
+    for prompt, raters in tail.items():
+        rows = np.flatnonzero(ballots.prompt == prompt)
+        stays[rng.permutation(rows)[raters:]] = False
+    thin = ballots.keep(ballots.mask & stays[:, None])
+    goal = truth(population.complete, population.complete.contests())
+    found = baselines(thin, seed) | ours(thin, seed)[0]
+    for method, estimate in found.items():
+        for raters in (1, 2, 3):
+            prompts = [p for p, r in tail.items() if r == raters]
+            rows = [int(np.flatnonzero(thin.prompt == p)[0]) for p in prompts]
+            lone = [
+                kendalltau(estimate.borda[p], -thin.profile(p)[thin.rater[r]]).statistic
+                for p, r in zip(prompts, rows)
+            ]
+            right = [kendalltau(estimate.borda[p], goal.borda[p]).statistic for p in prompts]
+            yield (
+                f"{raters} raters saw the prompt",
+                method,
+                "order is a lone rater's",
+                np.mean(np.array(lone) > 0.999),
+            )
+            yield (
+                f"{raters} raters saw the prompt",
+                method,
+                "tau with the population's Borda",
+                np.nanmean(right),
+            )
+
+
+def selection(seed):
+    """Whether a rater ranks an item depends on how the rater likes that item: nobody recovers the order."""
+    whole = population_of(
+        populations.mallows_mixture, seed, n=2_000, prompts=1, completions=10, centres_seed=seed + 90
+    ).complete
+    rng = np.random.default_rng(seed)
+    liked = 1 - whole.rank / 9
+    stays = whole.mask & (rng.random(whole.mask.shape) < 0.1 + 0.8 * liked)
+    ballots = whole.keep(stays)
+    contests, goal = ballots.contests(), truth(whole, whole.contests())
+    for method, estimate in (baselines(ballots, seed) | ours(ballots, seed)[0]).items():
+        for score, value in compare(estimate, goal).items():
+            if np.isfinite(value):
+                yield "self-selection", method, score, value
+    assert len(contests) == 1
