@@ -6,7 +6,7 @@
 __all__ = ['HEALTH', 'Contest', 'read_orders', 'read_folder', 'many', 'changed_winners', 'sensitive', 'verdict', 'changed_pairs',
            'fact_rows', 'data_words', 'health_rows', 'electorate_words']
 
-# %% ../nbs/33_findings.ipynb #a48bcf2f
+# %% ../nbs/33_findings.ipynb #f6a5dc07
 import csv
 import json
 import zipfile
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .rules import RULES
 from .validate import show
 
 # %% ../nbs/33_findings.ipynb #3fad046e
@@ -146,14 +147,20 @@ def verdict(
 ) -> list[str]:  # sentences, the first one in bold
     "What a reader should take away."
     n, changed, depends = len(social), len(changed_winners(social, vanilla)), len(sensitive(impact))
+    slate = rule in RULES and RULES[rule].gives == "slate"
     if not vanilla:
         first = f"{many(n, 'contest')} decided by {rule}; no vanilla reward model to compare with."
+    elif slate:
+        on = sum(set(vanilla[p].winners) <= set(c.winners) for p, c in social.items() if p in vanilla)
+        first = (
+            f"A vanilla reward model's winner is on the slate of {rule} in {on:,} of {many(n, 'contest')}."
+        )
     elif changed:
         first = f"The rule {rule} and a vanilla reward model disagree on the winner of {changed:,} of {many(n, 'contest')}."
     else:
         first = f"A vanilla reward model picks the same winner as {rule} in {'the' if n == 1 else 'each'} contest."
     sentences = [first]
-    if vanilla and not changed:
+    if vanilla and not changed and not slate:
         same = sum(vanilla[p].places == c.places for p, c in social.items() if p in vanilla)
         sentences.append(f"The whole order is the same in {same:,} of {n:,}.")
     if impact:

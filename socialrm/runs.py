@@ -8,7 +8,7 @@ __all__ = ['as_dict', 'from_dict', 'save_model', 'load_model', 'save_pairs', 'lo
 # %% ../nbs/44_runs.ipynb #23806931
 """Models as safetensors, settings as JSON, and a run loaded back to score completions."""
 
-# %% ../nbs/44_runs.ipynb #89221a77
+# %% ../nbs/44_runs.ipynb #54c5cf5c
 import csv
 import dataclasses
 import importlib.metadata
@@ -28,6 +28,7 @@ from flax import nnx
 from jaxtyping import Float
 from safetensors.numpy import load_file, save_file
 
+from .aggregation import find_rule
 from .ballots import Ballots, Vocabulary
 from .individual import Individual, IndividualConfig, Pairs, new_individual
 from .rows import write_orders
@@ -168,13 +169,14 @@ def save(
 
 # %% ../nbs/44_runs.ipynb #937700e5
 def _write_impact(run, path):
-    "prompt, rule, winner: a row for every winner."
+    "prompt, rule, winner: a row for every winner; slates have several by design, and are left out."
+    orders = {rule: order for rule, order in run.orders.items() if find_rule(rule).gives != "slate"}
     with path.open("w", newline="", encoding="utf-8") as lines:
         table = csv.writer(lines, lineterminator="\n")
         table.writerow(["prompt", "rule", "winner"])
         for contest in range(len(run.contests)):
             prompt = run.contests.vocabulary.prompts[run.contests.prompt[contest]]
-            for rule, order in run.orders.items():
+            for rule, order in orders.items():
                 for winner in np.flatnonzero(order.ranks[contest] == 0):
                     table.writerow([prompt, rule, run.contests.names(contest)[winner]])
 

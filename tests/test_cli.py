@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import socialrm
 from socialrm.cli import Progress, app
 from socialrm.rows import read_rows
+from socialrm.rules import RULES
 
 RATINGS = "rater,prompt,completion,rank\n" + "".join(
     f"{rater},tea?,{tea},{rank}\n"
@@ -55,6 +56,9 @@ class Stage:
 @dataclass(frozen=True)
 class RunConfig:
     rule: str = "borda"
+    seats: int | None = None
+    normalise: str = "range"
+    target: str = "order"
     seed: int = 0
     electorate: str = "auto"
     orders: str = "sampled"
@@ -101,7 +105,8 @@ def test_help_needs_nothing_heavy():
 
 def test_rules_are_listed():
     code, out, _ = shell("rules")
-    assert code == 0 and {"borda", "copeland", "kemeny"} <= {line.split()[0] for line in out.splitlines()}
+    assert code == 0 and [line.split()[0] for line in out.splitlines()] == list(RULES)
+    assert {"utilitarian", "stv"} <= set(RULES)
 
 
 def test_run_without_ratings_is_tennessee(pipeline, tmp_path):
@@ -120,10 +125,12 @@ def test_run_without_ratings_is_tennessee(pipeline, tmp_path):
 def test_run_passes_its_options_on(pipeline, tmp_path):
     (tmp_path / "teas.csv").write_text(RATINGS)
     options = "--electorate simulated --orders modal --interpretation tokens --voters 50".split()
+    options += "--rule maximal_lottery --target win_rate --normalise sum".split()
     assert shell("run", tmp_path / "teas.csv", "--out", tmp_path / "run", *options)[0] == 0
     ((ballots, config, _, report, _),) = pipeline.calls
     assert ballots.n_raters == 3 and report.rows == 9
     assert (config.electorate, config.orders, config.voters) == ("simulated", "modal", 50)
+    assert (config.rule, config.target, config.normalise) == ("maximal_lottery", "win_rate", "sum")
     assert config.individual.interpretation == config.social.interpretation == "tokens"
 
 
@@ -139,6 +146,9 @@ def test_run_overwrites_nothing_by_itself(pipeline, tmp_path):
 def test_bad_input_is_one_line(pipeline, tmp_path):
     assert "no rule is called 'bordo'" in fails("run", "--rule", "bordo", "--out", tmp_path / "run")
     assert "no file 'absent.csv'" in fails("run", "absent.csv", "--out", tmp_path / "run")
+    assert "say how many seats" in fails("run", "--rule", "stv", "--out", tmp_path / "run")
+    assert "has no seats" in fails("run", "--seats", "2", "--out", tmp_path / "run")
+    assert "is numbers" in fails("run", "--rule", "scores:3,one", "--out", tmp_path / "run")
     assert "absent" in fails("validate", "absent")
     (tmp_path / "bad.csv").write_text("rater,prompt,completion,rank\nann,tea?,green,first\n")
     assert "line 2" in fails("validate", tmp_path / "bad.csv")
@@ -168,6 +178,24 @@ def test_aggregate_is_the_rule_itself(tmp_path):
     (tmp_path / "short.csv").write_text(RATINGS.replace("cat,tea?,m,2\n", ""))
     assert "leave completions out" in fails("aggregate", tmp_path / "short.csv")
     assert shell("aggregate", tmp_path / "short.csv", "--unranked", "last")[0] == 0
+
+
+def test_aggregate_takes_slates_and_score_vectors_and_no_cardinal_rules(tmp_path):
+    file = tmp_path / "teas.csv"
+    file.write_text(RATINGS)
+    for rule, options, ranks in (
+        ("stv", ("--seats", 2), [0, 0, 2]),
+        ("equal_shares", ("--seats", 2), [0, 0, 2]),
+        ("scores:3,1,0", (), [0, 1, 2]),
+    ):
+        code, out, _ = shell("aggregate", file, "--rule", rule, *options)
+        rows = sorted(csv.DictReader(io.StringIO(out)), key=lambda row: "bgm".index(row["completion"]))
+        assert code == 0 and [int(row["rank"]) for row in rows] == ranks, rule
+    assert "how many seats" in fails("aggregate", file, "--rule", "stv")
+    assert "has no seats" in fails("aggregate", file, "--rule", "borda", "--seats", 2)
+    assert "a slate of 4 from 3" in fails("aggregate", file, "--rule", "stv", "--seats", 4)
+    assert "3 candidates need as many" in fails("aggregate", file, "--rule", "scores:3,1")
+    assert "needs rewards, not ranks" in fails("aggregate", file, "--rule", "utilitarian")
 
 
 def test_validate_as_text_and_as_json(tmp_path):
@@ -277,3 +305,43 @@ def test_a_run_from_a_file_to_scores(usual_numerics, tmp_path):
     (tmp_path / "new.csv").write_text("prompt,completion\ntea?,oolong\n")
     assert "oolong" in fails("score", run, tmp_path / "new.csv")
     assert "is not empty" in fails("run", tmp_path / "teas.csv", "--out", run)
+
+
+@pytest.mark.parametrize(
+    ("options", "order"),
+    [
+        (("--rule", "utilitarian"), "g > m > b"),
+        (("--rule", "leximin", "--normalise", "none", "--electorate", "simulated"), None),
+        (("--rule", "stv", "--seats", 2), "m = g > b"),
+        (("--rule", "scores:3,1,0"), "g > m > b"),
+        (("--rule", "random_dictator", "--target", "probability"), "g > m > b"),
+    ],
+)
+def test_runs_of_every_kind_of_rule(usual_numerics, tmp_path, options, order):
+    """Two thirds rank g > m > b, one third m > g > b."""
+    rows = [
+        f"r{i},tea?,{tea},{rank}" for i in range(24) for rank, tea in enumerate("gmb" if i % 3 else "mgb")
+    ]
+    (tmp_path / "teas.csv").write_text("\n".join(["rater,prompt,completion,rank", *rows]) + "\n")
+    out = tmp_path / "run"
+    code, printed, _ = shell(
+        "run", tmp_path / "teas.csv", "--out", out, "--steps", 30, "--voters", 48, *options
+    )
+    assert code == 0 and (order is None or printed.startswith(f"tea?: {order}"))
+    config = json.loads((out / "config.json").read_text())
+    assert config["rule"] == options[1] and config["normalise"] == ("none" if "none" in options else "range")
+    assert options[1] in (out / "report.html").read_text()
+    if options[1] == "stv":
+        assert "is on the slate of stv in 1 of 1 contest" in printed
+        assert "stv" not in (out / "rule_impact.csv").read_text()
+
+
+def test_what_cannot_work_fails_before_training(usual_numerics, tmp_path):
+    (tmp_path / "teas.csv").write_text(RATINGS)
+    options = "run", tmp_path / "teas.csv", "--steps", 100_000, "--out"
+    for rule, message in (("scores:3,1", "3 candidates need as many"), ("scores:nan,1,0", "finite")):
+        assert message in fails(*options, tmp_path / "run", "--rule", rule)
+    assert "a slate of 4 from 3" in fails(*options, tmp_path / "run", "--rule", "stv", "--seats", 4)
+    late = fails(*options, tmp_path / "run", "--rule", "nash", "--normalise", "deviation")
+    assert "nash needs rewards that are not negative" in late
+    assert "needs a lottery" in fails(*options, tmp_path / "run", "--target", "win_rate")

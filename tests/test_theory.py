@@ -18,11 +18,8 @@ from socialrm.strategy import every_order, gains
 from socialrm.tournaments import banks, kemeny, kemeny_order, slater
 from socialrm.witnesses import all_orders, electorates, hunt
 
-CONDORCET = [
-    name
-    for name, rule in RULES.items()
-    if "condorcet_winner" not in rule.fails.split() and rule.needs != "draw"
-]
+JUDGED = [name for name, rule in RULES.items() if rule.fails is not None and rule.needs != "draw"]
+CONDORCET = [name for name in JUDGED if "condorcet_winner" not in RULES[name].fails.split()]
 
 
 def random_ranks(rng, voters, candidates):
@@ -154,8 +151,8 @@ def test_post_twins_are_relabellings():
     """Anonymous, neutral rules treat the post's two populations alike (appendix "Pairwise rules")."""
     one, other = (p.orders["choose"] for p in populations.pairwise_twins(key=jax.random.key(0)))
     assert (margins(one) == margins(other)).all()
-    for name, rule in RULES.items():
-        if rule.needs != "draw" and "anonymity" not in rule.fails:
+    for name in JUDGED:
+        if "anonymity" not in RULES[name].fails:
             mine, theirs = aggregate(one, name), aggregate(other, name)
             np.testing.assert_allclose(mine.scores, theirs.scores[[1, 0, 2, 3]], atol=1e-9, err_msg=name)
 
@@ -176,7 +173,7 @@ def test_vetos_keep_metric_distortion_three():
         assert metric_distortion(ranks, "copeland") <= 5 + 1e-6
 
 
-SMALL = [name for name, rule in RULES.items() if rule.needs != "draw" and "maximal" not in name]
+SMALL = [name for name in JUDGED if "maximal" not in name]
 
 
 @pytest.mark.parametrize("rule", SMALL)
