@@ -47,6 +47,7 @@ class IndividualConfig:
     sharpen: float = 3.0  # power of the unexplained share that beta is multiplied by; 0: beta as it is
     looks: int = 1_000  # most looks at a rater, on average: few raters get fewer steps
     penalty: float = 0.01  # lambda: weight of squared utilities and gains
+    few: int = 200  # raters below whom lambda grows as they get fewer: lambda * few / raters
     held_out: float = 0.1  # share of raters kept from training, to fit temperatures on
 
     def __post_init__(self):
@@ -257,6 +258,7 @@ def train_individual(
     speaking = np.flatnonzero(np.diff(ballots.start) > 0)
     order = speaking[np.asarray(jax.random.permutation(key_held, len(speaking)))]
     held, trained = np.split(order, [int(config.held_out * len(order))])
+    config = replace(config, penalty=config.penalty * max(1.0, config.few / max(len(trained), 1)))
     pairs = Pairs.of(ballots)
     model = new_individual(pairs, config, key=key_init)
     examples = make_examples(ballots, pairs, interpretation_inputs(pairs, config))

@@ -8,7 +8,7 @@ __all__ = ['TARGETS', 'STAGES', 'REDRAWN', 'RunConfig', 'Learned', 'members', 'l
 # %% ../nbs/40_pipeline.ipynb #052a4956
 """From ballots to a social reward model: every stage, one seed, one folder."""
 
-# %% ../nbs/40_pipeline.ipynb #b0753701
+# %% ../nbs/40_pipeline.ipynb #e2bf7679
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -38,7 +38,7 @@ from socialrm.social import (
     train_reward,
     voter_ballots,
 )
-from .temperature import fit_temperature
+from .temperature import TEMPERATURES, fit_temperature
 
 # %% ../nbs/40_pipeline.ipynb #68d7ab2c
 TARGETS = ("order", "probability", "log_probability", "win_rate")
@@ -116,6 +116,7 @@ class Learned:
     criterion: dict[tuple[str, int], float]  # BIC by family and components
     voters: Electorate  # simulated from the density
     component: Int[np.ndarray, " voter"]  # of each simulated voter
+    fit: Float[np.ndarray, " temperature"]  # log likelihood of held-out raters at each of `TEMPERATURES`
     health: LatentHealth
     others: tuple["Learned", ...] = ()  # learned again from other seeds, where there are few raters
 
@@ -145,7 +146,10 @@ def learn(
     progress: Callable[[dict], None] | None = None,  # called with rows of the training history
 ) -> Learned:
     "Individual reward models, density, simulated voters and their temperature."
-    first, *others = (_learn(ballots, config, m, progress) for m in range(members(ballots, config)))
+    each = [_learn(ballots, config, m, progress) for m in range(members(ballots, config))]
+    fit = sum(one.fit for one in each)  # few held-out raters say little: add up
+    best = float(TEMPERATURES[fit.argmax()]) if np.ptp(fit) else 1.0
+    first, *others = (replace(one, voters=replace(one.voters, temperature=best)) for one in each)
     return replace(first, others=tuple(others))
 
 
@@ -158,10 +162,9 @@ def _learn(ballots, config, member, progress):
     mean, sigma = embed(individual, ballots)
     density, criterion = fit_density(mean, sigma, ballots.weight, config.density, rng=rng("density"))
     voters, component = simulated(density, config.voters, rng=rng("voters"), orders=config.orders)
-    temperature, _ = fit_temperature(individual, ballots, voters.z, rng=rng("temperature"))
-    voters = replace(voters, temperature=temperature)
+    _, fit = fit_temperature(individual, ballots, voters.z, rng=rng("temperature"))
     health = latent_health(individual, ballots, rng=rng("health"))
-    return Learned(individual, mean, sigma, density, criterion, voters, component, health)
+    return Learned(individual, mean, sigma, density, criterion, voters, component, fit, health)
 
 
 def electorate(
