@@ -15,7 +15,7 @@ from socialrm.lotteries import maximal_lottery
 from socialrm.pairwise import top_cycle, uncovered_set
 from socialrm.profiles import profile
 from socialrm.strategy import every_order, gains
-from socialrm.tournaments import banks, kemeny, kemeny_order, slater
+from socialrm.tournaments import _tied_places, banks, kemeny, kemeny_order, slater
 from socialrm.witnesses import all_orders, electorates, hunt
 
 JUDGED = [name for name, rule in RULES.items() if rule.fails is not None and rule.needs != "draw"]
@@ -128,6 +128,30 @@ def test_integer_program_and_table_agree(m):
     assert found.proven
     best = kemeny(one[None])[0]
     assert (best[found.order] <= np.arange(m)).all()
+
+
+@pytest.mark.parametrize(("m", "largest"), [(4, 1), (6, 1), (8, 2), (10, 3)])
+def test_places_by_integer_programs_are_those_of_the_table(m, largest):
+    """Ties included, and every program proven."""
+    tied = 0
+    for one in random_margins(np.random.default_rng(m), 4, m, largest):
+        places, sure = _tied_places(one)
+        assert sure and places.tolist() == kemeny(one[None])[0].tolist()
+        tied += len(set(places)) < m
+    assert tied
+
+
+def test_kemeny_ties_in_a_cycle_beyond_the_table(monkeypatch):
+    """17 candidates by both ways; a circle of 18, each of whom can be first; a warning where the solver stops early."""
+    one = random_margins(np.random.default_rng(0), 1, 17, 1)
+    by_programs = kemeny(one)[0]
+    monkeypatch.setattr("socialrm.tournaments.TABLE", 17)
+    assert len(set(by_programs)) < 17 and by_programs.tolist() == kemeny(one)[0].tolist()
+    circle = np.eye(18, k=1) + np.eye(18, k=-17)
+    assert kemeny((circle - circle.T)[None])[0].tolist() == [0] * 18
+    monkeypatch.setattr("socialrm.tournaments._tied_places", lambda margins: (np.arange(18), False))
+    with pytest.warns(UserWarning, match="ties may be missing"):
+        kemeny((circle - circle.T)[None])
 
 
 def test_kemeny_beyond_the_table_is_the_majority_order_without_cycles():
