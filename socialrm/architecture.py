@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Architecture', 'Interpreted', 'IdInterpretation', 'tokenize', 'TransformerBlock', 'TokenInterpretation',
-           'PreferenceEncoder', 'PreferenceDecoder', 'RewardModel', 'IndividualModel']
+           'EmbeddingInterpretation', 'PreferenceEncoder', 'PreferenceDecoder', 'RewardModel', 'IndividualModel']
 
 # %% ../nbs/20_architecture.ipynb #af247781
 """flax.nnx modules of the reward models; each function takes one example and is batched by `vmap`."""
@@ -36,6 +36,10 @@ class Architecture:
     places: int = 16  # places with an embedding of their own; later ones share the last
     tokens: int = 128  # most bytes of a text that the token transformer reads
     layers: int = 2  # of each of the token transformer's two stacks
+    embedding: int = 0  # numbers in a frozen vector; taken from the data
+    counts: int = 0  # the last of them that are counts; taken from the data
+    directions: int = 64  # principal directions of frozen embeddings that are read
+    dropout: float = 0.3  # share of what is read of a frozen vector that a training step hides
 
 # %% ../nbs/20_architecture.ipynb #170e0359
 class Interpreted(NamedTuple):
@@ -65,6 +69,8 @@ class IdInterpretation(nnx.Module):
     def __call__(
         self,
         inputs: tuple[Int[Array, " pair"], Int[Array, " pair"]],  # prompt and completion indices
+        *,
+        key: jax.Array | None = None,  # unused
     ) -> Interpreted:
         prompt, completion = inputs
         return Interpreted(self.completion(completion), self.prompt(prompt), self.gain(prompt))
@@ -152,11 +158,72 @@ class TokenInterpretation(nnx.Module):
         inputs: tuple[
             Array, Array, Array, Array
         ],  # pairs' prompt and completion rows, then both tables of tokens
+        *,
+        key: jax.Array | None = None,  # unused
     ) -> Interpreted:
         prompt, completion, prompts, completions = inputs
         stream, seen, pooled = jax.vmap(self.read_prompt)(prompts)
         h = jax.vmap(self.read_completion)(completions[completion], stream[prompt], seen[prompt])
         return Interpreted(h, pooled[prompt], self.gain(pooled)[prompt])
+
+# %% ../nbs/20_architecture.ipynb #51b97d82
+class EmbeddingInterpretation(nnx.Module):
+    "Frozen vectors of prompt and completion, and a small network on top."
+
+    def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs):
+        self.size, self.counts = architecture.embedding, architecture.counts
+        width, read = architecture.width, min(architecture.directions, self.size - self.counts) + self.counts
+        self.centre, self.rotation = (
+            nnx.Variable(jnp.zeros(self.size)),
+            nnx.Variable(jnp.eye(self.size, read)),
+        )
+        self.completion, self.prompt = nnx.Linear(read, width, rngs=rngs), nnx.Linear(read, width, rngs=rngs)
+        self.widen, self.narrow = (
+            nnx.Linear(width, 2 * width, rngs=rngs),
+            nnx.Linear(2 * width, width, rngs=rngs),
+        )
+        self.norm = nnx.LayerNorm(width, rngs=rngs)
+        start = {"kernel_init": nnx.initializers.zeros, "bias_init": nnx.initializers.normal(0.5)}
+        self.gain = nnx.Linear(width, architecture.gains, **start, rngs=rngs)
+        self.dropout = architecture.dropout
+
+    def whiten(self, vectors: Float[np.ndarray, "text embedding"]) -> None:
+        "Fix centre and rotation: principal directions of these texts, each of variance one, and counts scaled."
+        centred = np.asarray(vectors, np.float64) - (centre := np.mean(vectors, axis=0, dtype=np.float64))
+        split, rotation = self.size - self.counts, np.zeros(self.rotation.shape)
+        value, direction = np.linalg.eigh(centred[:, :split].T @ centred[:, :split] / len(centred))
+        kept = rotation.shape[1] - self.counts
+        value, direction = value[::-1][:kept], direction[:, ::-1][:, :kept]
+        direction *= np.where(direction[np.abs(direction).argmax(axis=0), np.arange(kept)] < 0, -1.0, 1.0)
+        rotation[:split, :kept] = direction / np.where(
+            value > 1e-6 * value.max(), np.sqrt(np.abs(value)), np.inf
+        )
+        spread = centred[:, split:].std(axis=0)
+        rotation[split:, kept:] = np.diag(1 / np.where(spread > 0, spread, np.inf))
+        self.centre[...], self.rotation[...] = (
+            jnp.asarray(centre, jnp.float32),
+            jnp.asarray(rotation, jnp.float32),
+        )
+
+    def _read(self, vectors, key):
+        "Whitened, some numbers hidden where there is a key."
+        vectors = jnp.clip((vectors.astype(jnp.float32) - self.centre[...]) @ self.rotation[...], -5.0, 5.0)
+        if key is None or self.dropout == 0:
+            return vectors
+        return vectors * jax.random.bernoulli(key, 1 - self.dropout, vectors.shape) / (1 - self.dropout)
+
+    def __call__(
+        self,
+        inputs: tuple[Array, Array, Array, Array],  # rows of prompts and completions, both tables of vectors
+        *,
+        key: jax.Array | None = None,  # of a training step's dropout; None: no dropout
+    ) -> Interpreted:
+        prompt, completion, prompts, completions = inputs
+        keys = (None, None) if key is None else jax.random.split(key)
+        context = self.norm(self.prompt(self._read(prompts, keys[0])))
+        h = self.completion(self._read(completions, keys[1]))
+        h = h + self.narrow(nnx.gelu(self.widen(h)))
+        return Interpreted(h[completion], context[prompt], self.gain(context)[prompt])
 
 # %% ../nbs/20_architecture.ipynb #5d926172
 class PreferenceEncoder(nnx.Module):
@@ -238,17 +305,19 @@ class RewardModel(nnx.Module):
         self,
         inputs,  # of the interpretation
         z: Float[Array, "voter latent"],  # preference representations
+        *,
+        key: jax.Array | None = None,  # of a training step
     ) -> Float[
         Array, "voter pair"
     ]:  # rewards, higher is better; only differences within a prompt mean anything
-        interpreted = self.interpretation(inputs)
+        interpreted = self.interpretation(inputs, key=key)
         block = interpreted.gain[:, :, None] * self.feature(interpreted.completion)[:, None, :]
         decoded = jax.vmap(self.decoder)(z)
         return decoded.reshape(len(z), -1) @ block.reshape(block.shape[0], -1).T
 
-    def score_pinned(self, inputs) -> Float[Array, " pair"]:
+    def score_pinned(self, inputs, *, key: jax.Array | None = None) -> Float[Array, " pair"]:
         "One reward for everybody: the representation is pinned at the origin."
-        return self.score(inputs, jnp.zeros((1, self.latent)))[0]
+        return self.score(inputs, jnp.zeros((1, self.latent)), key=key)[0]
 
 
 class IndividualModel(RewardModel):

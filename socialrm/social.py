@@ -9,7 +9,7 @@ __all__ = ['SocialConfig', 'Pool', 'make_pool', 'pooled', 'rater_ballots', 'orde
 # %% ../nbs/26_social.ipynb #54e66e99
 """The social and the vanilla reward model: one pinned representation, the pairwise loss, two sources of ballots."""
 
-# %% ../nbs/26_social.ipynb #e61f0e56
+# %% ../nbs/26_social.ipynb #1b87a873
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -21,8 +21,16 @@ from jaxtyping import Array, Float, Int
 
 from .architecture import Architecture, RewardModel
 from .ballots import Ballots, Contests
-from .individual import Pairs, interpretation_inputs, make_interpretation, suited
 from .losses import pairwise
+from socialrm.pairs import (
+    Pairs,
+    embedding_sizes,
+    interpretation_inputs,
+    make_interpretation,
+    suited,
+    take_inputs,
+    whiten,
+)
 from .training import Optimisation, fit
 
 # %% ../nbs/26_social.ipynb #b94dbcf2
@@ -34,7 +42,7 @@ class SocialConfig:
     optimisation: Optimisation = field(
         default_factory=lambda: Optimisation(steps=1_000, batch=512, learning_rate=1e-2, weight_decay=0.0)
     )  # steps and rates
-    interpretation: str = "ids"  # or "tokens"
+    interpretation: str = "ids"  # or "tokens", or "embeddings"
 
 
 @jax.tree_util.register_dataclass
@@ -63,6 +71,14 @@ def make_pool(
     return Pool(jnp.asarray(pair), jnp.asarray(rank), jnp.asarray(total / total.sum(), jnp.float32), inputs)
 
 
+def _rewards(model, inputs, pair, *, key):
+    "Pinned rewards of a batch's places; of a long table only those rows are interpreted."
+    rows = jnp.maximum(pair, 0)
+    if pair.size < len(inputs[0]):
+        return model.score_pinned(take_inputs(inputs, rows.reshape(-1)), key=key).reshape(pair.shape)
+    return model.score_pinned(inputs, key=key)[rows]
+
+
 def pooled(
     model: RewardModel,
     pool: Pool,
@@ -73,13 +89,14 @@ def pooled(
     key: jax.Array,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     "Mean pairwise loss of the pinned reward over the pool, or over a draw from it."
-    size = pool.share.shape[0]
+    size, key_dropout = pool.share.shape[0], jax.random.fold_in(key, 1)
     chosen, weight = jnp.arange(size), pool.share
     if size > batch:
         drawn = jnp.searchsorted(jnp.cumsum(pool.share), jax.random.uniform(key, (batch,)))
         chosen, weight = jnp.minimum(drawn, size - 1), jnp.full(batch, 1 / batch)
-    pair, rewards = pool.pair[chosen], model.score_pinned(pool.inputs)
-    losses = jax.vmap(pairwise)(rewards[jnp.maximum(pair, 0)], pool.rank[chosen], pair >= 0)
+    pair = pool.pair[chosen]
+    rewards = _rewards(model, pool.inputs, pair, key=key_dropout)
+    losses = jax.vmap(pairwise)(rewards, pool.rank[chosen], pair >= 0)
     return (weight * losses).sum(), {}
 
 # %% ../nbs/26_social.ipynb #5638459a
@@ -152,9 +169,11 @@ def train_reward(
 def _train(loss, data, pairs, config, *, key, progress):
     "A new model, fitted."
     gains = min(config.architecture.gains, len(pairs.vocabulary.prompts))
-    config = replace(config, architecture=replace(config.architecture, gains=gains))
+    sizes = {"gains": gains} | embedding_sizes(pairs.vocabulary)
+    config = replace(config, architecture=replace(config.architecture, **sizes))
     key_init, key_fit = jax.random.split(key)
     model = new_reward(pairs, config, key=key_init)
+    whiten(model.interpretation, pairs)
     history = fit(model, loss, data, config, suited(config), key=key_fit, progress=progress)
     return Reward(model, config, pairs, history)
 
@@ -170,11 +189,12 @@ def follow(
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     "Mean squared error of centred rewards."
     pair, score, inputs = data
+    key_dropout = jax.random.fold_in(key, 1)
     if len(pair) > batch:
         chosen = jax.random.choice(key, len(pair), (batch,), replace=False)
         pair, score = pair[chosen], score[chosen]
     where = pair >= 0
-    away = jnp.where(where, model.score_pinned(inputs)[jnp.maximum(pair, 0)] - score, 0.0)
+    away = jnp.where(where, _rewards(model, inputs, pair, key=key_dropout) - score, 0.0)
     size = jnp.maximum(where.sum(axis=1, keepdims=True), 1)
     away = jnp.where(where, away - away.sum(axis=1, keepdims=True) / size, 0.0)
     return (away**2).sum() / where.sum(), {}

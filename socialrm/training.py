@@ -43,7 +43,7 @@ class Optimisation:
 
 # %% ../nbs/28_training.ipynb #32798512
 @partial(jax.jit, static_argnums=(0, 1, 2, 3), donate_argnums=(4,))
-def _run_chunk(loss, config, optimisation, graph, carry, data, key, first):
+def _run_chunk(loss, config, optimisation, graph, carry, fixed, data, key, first):
     "`optimisation.chunk` steps from step `first`; steps past the end change nothing."
     transformation = optimisation.transformation()
 
@@ -52,7 +52,7 @@ def _run_chunk(loss, config, optimisation, graph, carry, data, key, first):
         fraction = index / optimisation.steps
 
         def objective(params):
-            model, step_key = nnx.merge(graph, params), jax.random.fold_in(key, index)
+            model, step_key = nnx.merge(graph, params, fixed), jax.random.fold_in(key, index)
             return loss(model, data, fraction, config, optimisation.batch, key=step_key)
 
         (value, metrics), gradient = jax.value_and_grad(objective, has_aux=True)(params)
@@ -75,13 +75,14 @@ def fit(
     key: jax.Array,  # every draw of the training comes from it
     progress: Callable[[dict], None] | None = None,  # called with each row of the history
 ) -> list[dict]:  # one row per chunk: the last step's number and the chunk's mean of each metric
-    "Train `model`; `FloatingPointError` says in which steps a loss stopped being finite."
-    graph, params = nnx.split(model)
+    "Train the `nnx.Param`s of `model`; `FloatingPointError` says in which steps a loss stopped being finite."
+    graph, params, fixed = nnx.split(model, nnx.Param, ...)
     carry = (params, optimisation.transformation().init(params))
     history = []
     for first in range(0, optimisation.steps, optimisation.chunk):
         last = min(first + optimisation.chunk, optimisation.steps)
-        carry, metrics = _run_chunk(loss, config, optimisation, graph, carry, data, key, jnp.int32(first))
+        arrays = carry, fixed, data, key, jnp.int32(first)
+        carry, metrics = _run_chunk(loss, config, optimisation, graph, *arrays)
         row = {name: float(np.mean(values[: last - first])) for name, values in metrics.items()}
         if not np.isfinite(row["loss"]):
             raise FloatingPointError(
