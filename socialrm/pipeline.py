@@ -8,7 +8,7 @@ __all__ = ['TARGETS', 'STAGES', 'REDRAWN', 'RunConfig', 'Learned', 'members', 'l
 # %% ../nbs/40_pipeline.ipynb #052a4956
 """From ballots to a social reward model: every stage, one seed, one folder."""
 
-# %% ../nbs/40_pipeline.ipynb #e2bf7679
+# %% ../nbs/40_pipeline.ipynb #ea7f390d
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +25,7 @@ from .cardinal import normalised
 from .density import DensityConfig, MixtureDensity, fit_density
 from .diagnostics import LatentHealth, latent_health
 from .electorates import Electorate, completed, draw, join, simulated
+from .embeddings import with_embeddings
 from .individual import Individual, IndividualConfig, embed, n_steps, train_individual
 from .lotteries import lottery_rewards
 from .profiles import margins
@@ -295,6 +296,9 @@ def run(
 ) -> Run:
     "All stages on these ballots. `ValueError` on a folder in use, or a rule that does not fit, before any work."
     folder = None if out is None else _claim(Path(out), force)
+    readers = config.individual.interpretation, config.social.interpretation
+    if "embeddings" in readers and ballots.vocabulary.vectors is None:
+        ballots = with_embeddings(ballots)
     clock, seed, contests = _Clock(), config.seed, ballots.contests()
     rules, redraw = tuple(dict.fromkeys((config.rule, *config.compare))), config.rule == "random_ballot"
     _rehearse(ballots, contests, rules, config)
