@@ -86,9 +86,7 @@ def aggregate(
     seats: int | None = None,  # needed by rules that choose a slate, refused by the others
 ) -> SocialOrder:
     "Apply a rule to every contest; `ValueError` on bad ranks, weights, masks or an unknown rule."
-    rule = check_seats(rule, seats)
-    if rule.needs == "rewards":
-        raise ValueError(f"{rule.name} needs rewards, not ranks: use aggregate_rewards, or run the pipeline")
+    rule = _of_ranks(check_seats(rule, seats))
     single = np.ndim(ranks) == 2
     there = _check_mask(mask, np.shape(ranks))
     ranks = check_ranks(ranks, there)
@@ -107,7 +105,13 @@ def aggregate(
         order = replace(order, ranks=np.where(there, -scores, -1).astype(np.int64))
     return SocialOrder(order.scores[0], order.ranks[0]) if single else order
 
-# %% ../nbs/10_aggregation.ipynb #c812eda9
+# %% ../nbs/10_aggregation.ipynb #9e00e02c
+def _of_ranks(rule: Rule) -> Rule:
+    if rule.needs == "rewards":
+        raise ValueError(f"{rule.name} needs rewards, not ranks: use aggregate_rewards, or run the pipeline")
+    return rule
+
+
 def check_seats(rule: str | Rule, seats: int | None) -> Rule:
     "The rule, if it chooses a slate and seats are given, or neither; `ValueError` otherwise."
     rule = find_rule(rule)

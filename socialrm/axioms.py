@@ -19,13 +19,13 @@ from jaxtyping import Bool, Float, Int
 from .aggregation import aggregate
 from .rules import Rule
 
-# %% ../nbs/11_axioms.ipynb #67f625e0
+# %% ../nbs/11_axioms.ipynb #b3c7040c
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, eq=False)
-class Elections:
-    "Electorates under one rule: how many voters have each of some orders."
+class _Electorates:
+    "How many voters have each of some orders, and what they add up to."
 
     rule: Rule
     orders: Int[np.ndarray, "order candidate"]  # ranks, without ties
@@ -35,6 +35,30 @@ class Elections:
     @property
     def m(self) -> int:
         return self.orders.shape[1]
+
+    @cached_property
+    def margins(self) -> Int[np.ndarray, "election candidate candidate"]:
+        "Margins in voters."
+        above = (self.orders[:, :, None] < self.orders[:, None, :]).astype(np.int64)
+        return np.einsum("eo,oab->eab", self.counts, above - np.swapaxes(above, 1, 2))
+
+    def without(self, candidate: int):
+        "The same voters with a candidate removed from all ballots."
+        kept = np.delete(self.orders, candidate, axis=1)
+        names = self.names[:candidate] + self.names[candidate + 1 :]
+        return type(self)(self.rule, kept - (kept > self.orders[:, [candidate]]), self.counts, names)
+
+    def some(self, which: Bool[np.ndarray, "election"] | slice):
+        "A part of the elections."
+        return type(self)(self.rule, self.orders, self.counts[which], self.names)
+
+    def all_have(self, true: Bool[np.ndarray, "order"]) -> Bool[np.ndarray, "election"]:
+        "Whether all voters have orders for which something holds."
+        return self.counts[:, ~true].sum(axis=1) == 0
+
+# %% ../nbs/11_axioms.ipynb #67f625e0
+class Elections(_Electorates):
+    "Electorates under one rule."
 
     @cached_property
     def outcome(self):
@@ -56,29 +80,9 @@ class Elections:
             return self.counts.sum(axis=1) % 2 == 1
         return (self.winners.sum(axis=1) == 1) | (self.rule.gives in ("set", "lottery"))
 
-    @cached_property
-    def margins(self) -> Int[np.ndarray, "election candidate candidate"]:
-        "Margins in voters."
-        above = (self.orders[:, :, None] < self.orders[:, None, :]).astype(np.int64)
-        return np.einsum("eo,oab->eab", self.counts, above - np.swapaxes(above, 1, 2))
-
-    def all_have(self, true: Bool[np.ndarray, "order"]) -> Bool[np.ndarray, "election"]:
-        "Whether all voters have orders for which something holds."
-        return self.counts[:, ~true].sum(axis=1) == 0
-
     def alone(self, candidate: int) -> Bool[np.ndarray, "election"]:
         "Whether the candidate is the only winner."
         return self.winners[:, candidate] & (self.winners.sum(axis=1) == 1)
-
-    def without(self, candidate: int) -> "Elections":
-        "The same voters with a candidate removed from all ballots."
-        kept = np.delete(self.orders, candidate, axis=1)
-        names = self.names[:candidate] + self.names[candidate + 1 :]
-        return Elections(self.rule, kept - (kept > self.orders[:, [candidate]]), self.counts, names)
-
-    def some(self, which: Bool[np.ndarray, "election"] | slice) -> "Elections":
-        "A part of the elections."
-        return Elections(self.rule, self.orders, self.counts[which], self.names)
 
 # %% ../nbs/11_axioms.ipynb #b3ab0539
 @dataclass(frozen=True, eq=False)
@@ -134,19 +138,11 @@ def iia(e: Elections) -> Iterator[Case]:
         for i, j in permutations(range(e.m - 1), 2):
             before = np.sign(e.outcome.ranks[:, rest[i]] - e.outcome.ranks[:, rest[j]])
             now = np.sign(after.outcome.ranks[:, i] - after.outcome.ranks[:, j])
-            names = f"{LETTERS[rest[i]]} is above {LETTERS[rest[j]]}"
-            yield Case(e, (before < 0) & (now > 0), f"{names}, and below once {LETTERS[x]} is removed", after)
+            names, gone = f"{LETTERS[rest[i]]} is above {LETTERS[rest[j]]}", f"once {LETTERS[x]} is removed"
             doubt = e.rule.gives not in ("set", "lottery")
-            yield Case(
-                e, (before < 0) & (now == 0), f"{names}, and level once {LETTERS[x]} is removed", after, doubt
-            )
-            yield Case(
-                e,
-                (before == 0) & (now < 0),
-                f"{names} once {LETTERS[x]} is removed, not before",
-                after,
-                doubt,
-            )
+            yield Case(e, (before < 0) & (now > 0), f"{names}, and below {gone}", after)
+            yield Case(e, (before < 0) & (now == 0), f"{names}, and level {gone}", after, doubt)
+            yield Case(e, (before == 0) & (now < 0), f"{names} {gone}, not before", after, doubt)
 
 # %% ../nbs/11_axioms.ipynb #a6588793
 def clones(e: Elections) -> Iterator[Case]:
@@ -171,12 +167,8 @@ def reversal_symmetry(e: Elections) -> Iterator[Case]:
     "The only winner still wins when all ballots are turned upside down."
     if e.m > 1:
         after = Elections(e.rule, e.m - 1 - e.orders, e.counts)
-        yield Case(
-            e,
-            (e.winners.sum(axis=1) == 1) & (e.winners & after.winners).any(axis=1),
-            "reverse all ballots",
-            after,
-        )
+        again = (e.winners.sum(axis=1) == 1) & (e.winners & after.winners).any(axis=1)
+        yield Case(e, again, "reverse all ballots", after)
 
 # %% ../nbs/11_axioms.ipynb #88d19ce2
 GROUPS = (1, 2, 3)

@@ -83,7 +83,7 @@ def _locked(
         scores[contest] = _every_order(margins[contest], one_defeat)
     return scores
 
-
+# %% ../nbs/16_cycles.ipynb #684b8404
 def _free(
     reach: Bool[np.ndarray, "contest a b"],
     a: Int[np.ndarray, "contest"],

@@ -122,15 +122,7 @@ def from_types(
     )
     rng = generator(key)
     type_of = _types(rng, shares, n, draw)
-    given = np.ones((n, len(prompts), len(completions)), bool)
-    for gap in gaps:
-        absent = ~_flags(rng, type_of, gap.rates, draw)
-        where = np.ix_(
-            absent,
-            [gap.prompts is None or p in gap.prompts for p in prompts],
-            [gap.completions is None or c in gap.completions for c in completions],
-        )
-        given[where] = False
+    given = _given(rng, type_of, gaps, prompts, completions, draw)
     candidates = np.tile(np.arange(len(completions)), (len(prompts), 1))
     fixed = (candidates, prompts, completions)
     return Population(
@@ -141,6 +133,16 @@ def from_types(
         type_of=type_of,
         types=types,
     )
+
+# %% ../nbs/09_drawing.ipynb #912e2024
+def _given(rng, type_of, gaps, prompts, completions, draw):
+    given = np.ones((len(type_of), len(prompts), len(completions)), bool)
+    for gap in gaps:
+        absent = ~_flags(rng, type_of, gap.rates, draw)
+        here = [gap.prompts is None or p in gap.prompts for p in prompts]
+        these = [gap.completions is None or c in gap.completions for c in completions]
+        given[np.ix_(absent, here, these)] = False
+    return given
 
 # %% ../nbs/09_drawing.ipynb #69130d21
 def _thin(rng, shape, ballots_per_rater, places_per_ballot):

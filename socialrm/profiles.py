@@ -199,7 +199,7 @@ def profile(
     ranks = check_ranks(ranks)
     return lay_out(ranks, check_weights(weights, *ranks.shape[:2]))
 
-
+# %% ../nbs/04_profiles.ipynb #d75092c7
 def lay_out(
     ranks: Int[np.ndarray, "contest voter candidate"],
     weights: Float[np.ndarray, "contest voter"] | None,

@@ -156,7 +156,7 @@ def scoring_rule(
     name = "scores:" + ",".join(f"{point:g}" for point in points)
     return Rule(name, partial(scoring.positional, vector=points), cost="n m", source="Young 1975")
 
-# %% ../nbs/19_rules.ipynb #3782b787
+# %% ../nbs/19_rules.ipynb #976f10b5
 CRITERIA = (
     "majority",
     "condorcet_winner",
@@ -170,7 +170,7 @@ CRITERIA = (
     "neutrality",
 )
 
-
+# %% ../nbs/19_rules.ipynb #3782b787
 def violates(rule: Rule) -> str:
     "A rule's violations in words."
     if rule.fails is None:

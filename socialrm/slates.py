@@ -102,7 +102,7 @@ def slate(
     options = {} if rule == "stv" else {"approved": approved}
     return sorted(sorted(won) for won in COUNTS[rule](*_distinct(given, 0), _seats(given, k), **options))
 
-
+# %% ../nbs/35_slates.ipynb #9be92b84
 def _seats(profile: Profile, k: int) -> int:
     if not 1 <= k <= profile.n_candidates:
         raise ValueError(

@@ -98,23 +98,26 @@ def kemeny_order(
     total = float(np.triu(margins[order][:, order], 1).sum())
     return KemenyOrder(order, total, max(total, 2 * bound - margins[program.a, program.b].sum()))
 
+# %% ../nbs/07_tournaments.ipynb #2692c700
+def _no_cycles(m: int, first: Int[np.ndarray, "pair"], second: Int[np.ndarray, "pair"]):
+    number = np.zeros((m, m), int)
+    number[first, second] = np.arange(len(first))
+    a, b, c = (axis.ravel() for axis in np.meshgrid(*[np.arange(m)] * 3, indexing="ij"))
+    a, b, c = (axis[(a < b) & (b < c)] for axis in (a, b, c))
+    rows, ones = np.arange(len(a)), np.ones(len(a))
+    columns = np.concatenate([number[a, b], number[b, c], number[a, c]])
+    entries = np.concatenate([ones, ones, -ones]), (np.tile(rows, 3), columns)
+    matrix = coo_array(entries, (len(a), len(first)))
+    return [LinearConstraint(matrix.tocsr(), 0, 1)] if len(a) else []
+
 # %% ../nbs/07_tournaments.ipynb #e8a1f3da
 class _LinearOrdering:
     "Orders of the candidates as binary variables, one a pair, without cycles of three."
 
     def __init__(self, margins: Float[np.ndarray, "candidate candidate"]):
-        m = self.m = len(margins)
-        self.a, self.b = np.triu_indices(m, 1)
-        number = np.zeros((m, m), int)
-        number[self.a, self.b] = np.arange(len(self.a))
-        a, b, c = (axis.ravel() for axis in np.meshgrid(*[np.arange(m)] * 3, indexing="ij"))
-        a, b, c = (axis[(a < b) & (b < c)] for axis in (a, b, c))
-        rows, ones = np.arange(len(a)), np.ones(len(a))
-        columns = np.concatenate([number[a, b], number[b, c], number[a, c]])
-        matrix = coo_array(
-            (np.concatenate([ones, ones, -ones]), (np.tile(rows, 3), columns)), (len(a), len(self.a))
-        )
-        self.no_cycles = [LinearConstraint(matrix.tocsr(), 0, 1)] if len(a) else []
+        self.m = len(margins)
+        self.a, self.b = np.triu_indices(self.m, 1)
+        self.no_cycles = _no_cycles(self.m, self.a, self.b)
 
     def solve(self, gains: Float[np.ndarray, "pair"], time_limit: float, *constraints: LinearConstraint):
         "Which pairs stand as a above b where that gains most, and the solver's bound on the gain."

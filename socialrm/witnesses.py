@@ -56,7 +56,7 @@ def search(
         doubtful = doubtful or witness
     return doubtful
 
-
+# %% ../nbs/17_witnesses.ipynb #d13f9ff0
 def _families(m: int, criterion: str) -> list[Int[np.ndarray, "order candidate"]]:
     orders = all_orders(m)
     if criterion != "clones":
@@ -117,26 +117,25 @@ def hunt(
         order = strategies.permutations(range(m))
         return strategies.lists(strategies.tuples(order, strategies.integers(1, 9)), min_size=1, max_size=6)
 
-    def witness(ballots):
-        orders = (
-            all_orders(len(ballots[0][0]))
-            if len(ballots[0][0]) < 5
-            else np.unique([b for b, _ in ballots], axis=0)
-        )
-        counts = sum(k * (orders == np.array(ballot)).all(axis=1) for ballot, k in ballots)
-        return find(criterion, Elections(rule, orders, counts[None]))
-
     def clear(ballots):
-        found = witness(ballots)
+        found = _witness(rule, criterion, ballots)
         return found is not None and found.clear
 
     options = settings(
         max_examples=examples, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
     try:
-        return witness(shrink(strategies.integers(3, 5).flatmap(electorate), clear, settings=options))
+        ballots = shrink(strategies.integers(3, 5).flatmap(electorate), clear, settings=options)
     except NoSuchExample:
         return None
+    return _witness(rule, criterion, ballots)
+
+# %% ../nbs/17_witnesses.ipynb #29154900
+def _witness(rule: Rule, criterion: str, ballots: list[tuple[list[int], int]]) -> Witness | None:
+    m = len(ballots[0][0])
+    orders = all_orders(m) if m < 5 else np.unique([order for order, _ in ballots], axis=0)
+    counts = sum(k * (orders == np.array(order)).all(axis=1) for order, k in ballots)
+    return find(criterion, Elections(rule, orders, counts[None]))
 
 # %% ../nbs/17_witnesses.ipynb #223c0a93
 def matrix(
