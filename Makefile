@@ -49,6 +49,7 @@ lab: .venv/.installed  ## JupyterLab on the notebooks
 
 reproduce: .venv/.installed  ## the long checks, ten seeds each; writes benchmarks/results/
 	$(BIN)/python benchmarks/reproduce.py
+	$(BIN)/python benchmarks/claims.py
 	$(BIN)/python benchmarks/real_data.py
 
 bench: .venv/.installed  ## speed, side by side; writes benchmarks/results/
