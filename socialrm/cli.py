@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'File', 'RuleName', 'Seats', 'Out', 'Unranked', 'Layout', 'Rater', 'Group', 'Split', 'Encoder', 'Device',
            'BatchSize', 'Cache', 'main', 'load_ratings', 'rules', 'validate', 'aggregate', 'Progress', 'run', 'report',
-           'diff', 'score', 'order']
+           'diff', 'score', 'order', 'export', 'profile']
 
 # %% ../nbs/41_cli.ipynb #2b22c8b2
 import os
@@ -234,7 +234,16 @@ def _config(interpretation, voters, steps, **settings):
     config = replace(config, individual=individual, social=social)
     return config if voters is None else replace(config, voters=voters)
 
-# %% ../nbs/41_cli.ipynb #812ebede
+# %% ../nbs/41_cli.ipynb #2fa8bf34
+def _shares(path):
+    "Known shares of groups, where a file is given."
+    if path is None:
+        return None
+    from socialrm.groups import read_shares
+
+    return read_shares(path)
+
+
 def _plain(text):
     "A user's text on one line, without what steers terminals."
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
@@ -288,11 +297,21 @@ def run(
     rater_column: Rater = None,
     group_column: Group = None,
     split: Split = None,
+    weights: Annotated[Path | None, typer.Option(help="CSV of known group shares: group, share")] = None,
+    min_support: Annotated[
+        float | None, typer.Option(min=0, max=1, help="support of a pair that is written; default 0.9")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="trainings that an order has to hold in; each takes as long")
+    ] = None,
 ) -> None:
     "Ratings in, a folder out: social orders and pairs, both models, and a report."
     _check_folder(out, force)
     interpretation = "embeddings" if encoder else interpretation
-    settings = {"rule": rule, "seats": seats, "normalise": normalise, "target": target}
+    shares = _shares(weights)
+    sure = {"min_support": min_support, "seeds": seeds}
+    settings = {name: value for name, value in sure.items() if value is not None}
+    settings |= {"rule": rule, "seats": seats, "normalise": normalise, "target": target}
     settings |= {"seed": seed, "electorate": electorate, "orders": orders}
     config = _config(interpretation, voters, steps, **settings)
     read_as = {"layout": layout, "rater": rater_column, "group": group_column, "split": split}
@@ -300,6 +319,10 @@ def run(
     typer.echo(str(ballots if report is None else report), err=True)
     from socialrm import pipeline
 
+    if shares is not None:
+        from socialrm.groups import post_stratify
+
+        ballots = post_stratify(ballots, shares)
     if interpretation == "embeddings":
         from socialrm.embeddings import with_embeddings
 
@@ -313,13 +336,15 @@ def run(
 # %% ../nbs/41_cli.ipynb #5d3733f6
 def _summarise(folder, rule):
     "What a finished run has to say, on stdout."
-    from socialrm.findings import read_folder, verdict
+    from socialrm.findings import judgements, read_folder, verdict
 
     found = read_folder(folder)
     warnings = [*found["data_quality"].get("warnings", []), *found["metrics"].get("warnings", [])]
     for line in _top(found["social"]):
         typer.echo(line)
     for sentence in verdict(rule, found["social"], found["vanilla"], found["impact"], len(warnings)):
+        typer.echo(sentence)
+    for sentence in judgements(found["metrics"]):
         typer.echo(sentence)
     typer.echo(f"report: {folder / 'report.html'}")
 
@@ -396,3 +421,40 @@ def order(
     table, found = order(run, asked, rule, seats=seats, seed=seed)
     with _output(out) as lines:
         write_orders(lines, table, found)
+
+# %% ../nbs/41_cli.ipynb #2f1fdb30
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="of a run")],
+    to: Annotated[Path, typer.Option(help="folder to write")],
+    min_support: Annotated[
+        float | None, typer.Option(min=0, max=1, help="of a pair; default the run's")
+    ] = None,
+    conversational: Annotated[
+        bool, typer.Option("--conversational", help="messages instead of texts")
+    ] = False,
+    margin: Annotated[bool, typer.Option(help="the column that RewardTrainer adds to its loss")] = True,
+    force: Annotated[bool, typer.Option("--force", help="write into a folder that is not empty")] = False,
+) -> None:
+    "A run's preference pairs as a data set for TRL's trainers."
+    _check_folder(to, force)
+    from socialrm.exports import to_dataset
+
+    data = to_dataset(folder, least=min_support, conversational=conversational, margin=margin)
+    data.save_to_disk(str(to))
+    typer.echo(f"{len(data):,} pairs: {to}")
+
+
+@app.command()
+def profile(
+    folder: Annotated[Path, typer.Argument(help="of a run")],
+    to: Annotated[Path, typer.Option(help="PrefLib file to write, .soc")],
+    prompt: Annotated[str | None, typer.Option(help="which contest, where there are several")] = None,
+    voters: Annotated[int, typer.Option(min=1, help="simulated voters")] = 1_000,
+    seed: Annotated[int, typer.Option(help="same seed, same file")] = 0,
+) -> None:
+    "One contest's simulated profile as a PrefLib file."
+    from socialrm.exports import write_profile
+
+    write_profile(folder, to, prompt, voters=voters, seed=seed)
+    typer.echo(str(to))

@@ -8,7 +8,7 @@ __all__ = ['TARGETS', 'STAGES', 'REDRAWN', 'RunConfig', 'Learned', 'members', 'l
 # %% ../nbs/40_pipeline.ipynb #052a4956
 """From ballots to a social reward model: every stage, one seed, one folder."""
 
-# %% ../nbs/40_pipeline.ipynb #ea7f390d
+# %% ../nbs/40_pipeline.ipynb #39c7192c
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .aggregation import SocialOrder, aggregate, aggregate_rewards, check_seats, find_rule
+from .assessment import held_out_trial, judged, watches
 from .ballots import Ballots, Contests
 from .cardinal import normalised
 from .density import DensityConfig, MixtureDensity, fit_density
@@ -39,6 +40,7 @@ from socialrm.social import (
     train_reward,
     voter_ballots,
 )
+from .support import Support
 from .temperature import TEMPERATURES, fit_temperature
 
 # %% ../nbs/40_pipeline.ipynb #68d7ab2c
@@ -68,6 +70,9 @@ class RunConfig:
         "schulze",
         "irv",
     )  # for the rule's impact
+    resamples: int = 200  # of raters, for the support of every order; 0: none
+    seeds: int = 1  # trainings that an order has to hold in
+    min_support: float = 0.9  # of a pair for a trainer; below it the pair is undecided and left out
     individual: IndividualConfig = field(default_factory=IndividualConfig)
     density: DensityConfig = field(default_factory=DensityConfig)
     social: SocialConfig = field(default_factory=SocialConfig)
@@ -85,9 +90,26 @@ class RunConfig:
             raise ValueError(f"voters is {self.voters}: at least one has to vote")
         if self.members is not None and self.members < 1:
             raise ValueError(f"members is {self.members}: at least one model has to be trained")
+        if self.resamples < 0 or self.seeds < 1 or not 0 <= self.min_support <= 1:
+            raise ValueError(
+                f"resamples must not be negative, seeds positive, min_support in [0, 1], got {self.resamples}, "
+                f"{self.seeds} and {self.min_support}"
+            )
 
 # %% ../nbs/40_pipeline.ipynb #65195dbc
-STAGES = ("individual", "density", "voters", "temperature", "health", "profiles", "rule", "social", "vanilla")
+STAGES = (
+    "individual",
+    "density",
+    "voters",
+    "temperature",
+    "health",
+    "profiles",
+    "rule",
+    "social",
+    "vanilla",
+    "trial",
+    "support",
+)
 
 
 def _key(seed, stage, member=0):
@@ -211,6 +233,7 @@ def vote(
     keep: Sequence[int] = (),  # voters whose rankings are returned too
     seats: int | None = None,  # of slates
     normalise: str = "range",  # for cardinal rules
+    look: Sequence[Callable] = (),  # called with every contest's number, rankings and utilities
 ) -> tuple[
     dict[str, SocialOrder],
     list[Int[np.ndarray, "kept candidate"]],
@@ -229,6 +252,8 @@ def vote(
             found[rule].append(order)
         kept.append(ranks[list(keep)])
         size = int((candidates >= 0).sum())
+        for watch in look:
+            watch(contest, ranks[:, :size], utilities[:, :size])
         share = margins(ranks[:, :size], voters.weight) / voters.weight.sum()
         beaten.append(np.pad(share, (0, len(candidates) - size)))
     stack = lambda orders, name: np.concatenate([getattr(order, name) for order in orders])
@@ -251,6 +276,9 @@ class Run:
     vanilla: Reward
     metrics: dict[str, Any]  # counts, temperature, density, health
     timing: dict[str, float]  # seconds of each stage
+    margins: Float[np.ndarray, "contest candidate candidate"]  # shares of voters for less against
+    support: Support | None = None  # of the chosen rule's order
+    welfare: tuple[dict, ...] = ()  # a row for each rule and group
 
     @property
     def order(self) -> SocialOrder:
@@ -277,6 +305,24 @@ class _Clock:
     def mark(self, stage):
         now = time.perf_counter()
         self.seconds[stage], self.last = round(now - self.last, 3), now
+
+# %% ../nbs/40_pipeline.ipynb #7a25f357
+def _speakers(learned, voters, vanilla):
+    "The models that voters speak through, and the voters."
+    if not learned.health.silent:
+        return learned.individuals, voters
+    # one reward for all, at the temperature that the pairwise loss is fitted at
+    return (vanilla,), replace(voters, temperature=1.0, member=None)
+
+
+def _another(ballots, contests, config, vanilla, seed):
+    "The chosen rule's ranks after another training."
+    config = replace(config, seed=seed)
+    learned = learn(ballots, config)
+    models, voters = _speakers(learned, electorate(learned, ballots, config), vanilla)
+    options = {"key": _key(seed, "profiles"), "seats": config.seats, "normalise": config.normalise}
+    orders, _, _ = vote(models, voters, ballots, contests, (config.rule,), **options)
+    return orders[config.rule].ranks
 
 # %% ../nbs/40_pipeline.ipynb #df39f1d8
 def _spread(voters, contests):
@@ -306,16 +352,21 @@ def run(
     clock.mark("learning")
     pairs, voters = learned.individual.pairs, electorate(learned, ballots, config)
     drawn = _spread(len(voters.z), contests) if redraw else []
-    options = {"key": _key(seed, "profiles"), "keep": drawn}
+    options = {"resamples": config.resamples, "rng": _rng(seed, "support")}
+    sure, served = watches(config, ballots, contests, learned, voters, **options)
+    options = {"key": _key(seed, "profiles"), "keep": drawn, "look": [w for w in (sure, served) if w]}
     options |= {"seats": config.seats, "normalise": config.normalise}
     how = lambda stage: {"key": _key(seed, stage), "progress": _forward(progress, stage)}
     vanilla = train_reward(rater_ballots(ballots, pairs), pairs, config.social, **how("vanilla"))
-    models = learned.individuals
-    if learned.health.silent:  # one reward for all, at the temperature that the pairwise loss is fitted at
-        models, voters = (vanilla,), replace(voters, temperature=1.0, member=None)
+    models, voters = _speakers(learned, voters, vanilla)
     orders, kept, beaten = vote(models, voters, ballots, contests, rules, **options)
+    ranks = orders[config.rule].ranks
     clock.mark("voting")
-    source = order_ballots(contests, orders[config.rule].ranks, pairs)
+    seeds = [seed + 1_000 * i for i in range(1, config.seeds)]
+    again = [_another(ballots, contests, config, vanilla, other) for other in seeds]
+    support, welfare = sure and sure.support(ranks, again), tuple(served.rows(orders)) if served else ()
+    clock.mark("seeds")
+    source = order_ballots(contests, ranks, pairs)
     if redraw:
         source = voter_ballots(contests, kept, voters.weight[drawn], pairs)
     if config.target == "order":
@@ -325,8 +376,12 @@ def run(
         values = lottery_rewards(lottery, config.target, margins=beaten)
         social = train_on_scores(contests, values, pairs, config.social, **how("social"))
     clock.mark("rewards")
-    metrics = _metrics(ballots, report, learned)
-    found = Run(config, contests, learned, orders, social, vanilla, metrics=metrics, timing=clock.seconds)
+    options = {"key": _key(seed, "trial"), "rng": _rng(seed, "trial")}
+    kept_out = held_out_trial(learned.individual, ballots, contests, sure, config.social, **options)
+    clock.mark("trial")
+    result = (config, contests, learned, orders, social, vanilla, _metrics(ballots, report, learned))
+    found = Run(*result, clock.seconds, beaten, support, welfare)
+    found.metrics.update(judged(found, kept_out))
     if folder is not None:
         save(found, ballots, folder, report)
     return found

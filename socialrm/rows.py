@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['is_json', 'parse_line', 'read_rows', 'write_rows', 'write_orders']
 
-# %% ../nbs/34_rows.ipynb #e038385e
+# %% ../nbs/34_rows.ipynb #9b99bdba
 import csv
 import json
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from .aggregation import SocialOrder
 from .ballots import Contests
@@ -69,14 +70,19 @@ def write_orders(
     out: Any,  # a text file
     contests: Contests,  # prompts and their candidates
     order: SocialOrder,  # of the same contests and candidates
+    **below: Float[
+        np.ndarray, "contest candidate candidate"
+    ],  # more columns: of a candidate and the one in the next row
 ) -> None:
     "prompt, completion, rank, score, as CSV, best first in each contest."
     vocabulary = contests.vocabulary
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(["prompt", "completion", "rank", "score"])
+    table.writerow(["prompt", "completion", "rank", "score", *below])
     for contest, prompt in enumerate(contests.prompt):
         size = int(contests.mask[contest].sum())
-        for c in np.argsort(order.ranks[contest, :size], kind="stable"):
+        best_first = np.argsort(order.ranks[contest, :size], kind="stable")
+        for c, after in zip(best_first, [*best_first[1:], None]):
             name = vocabulary.completions[contests.completion[contest, c]]
             score = float(order.scores[contest, c])
-            table.writerow([vocabulary.prompts[prompt], name, order.ranks[contest, c], repr(score)])
+            more = ["" if after is None else round(float(m[contest, c, after]), 4) for m in below.values()]
+            table.writerow([vocabulary.prompts[prompt], name, order.ranks[contest, c], repr(score), *more])

@@ -9,9 +9,11 @@ __all__ = ['SocialConfig', 'Pool', 'make_pool', 'pooled', 'rater_ballots', 'orde
 # %% ../nbs/26_social.ipynb #54e66e99
 """The social and the vanilla reward model: one pinned representation, the pairwise loss, two sources of ballots."""
 
-# %% ../nbs/26_social.ipynb #1b87a873
+# %% ../nbs/26_social.ipynb #713b5d87
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -221,13 +223,22 @@ def train_on_scores(
 def social_pairs(
     contests: Contests,
     ranks: Int[np.ndarray, "contest candidate"],  # a social order each, -1 padding
-) -> Iterator[dict[str, str]]:  # prompt, chosen, rejected, as texts
+    *,
+    margins: Float[np.ndarray, "contest candidate candidate"] | None = None,  # shares for less shares against
+    support: Float[np.ndarray, "contest candidate candidate"] | None = None,  # of the row above the column
+    least: float = 0.0,  # support of a pair that is kept
+) -> Iterator[dict[str, Any]]:  # prompt, chosen, rejected, as texts; margin, share, support where known
     "Preference pairs, best first."
     prompts, completions = contests.vocabulary.text_of_prompts(), contests.vocabulary.text_of_completions()
-    for prompt, candidates, rank in zip(contests.prompt, contests.completion, ranks):
+    for contest, (prompt, candidates, rank) in enumerate(zip(contests.prompt, contests.completion, ranks)):
         best_first = [i for i in np.argsort(rank, kind="stable") if candidates[i] >= 0]
-        for n, i in enumerate(best_first):
-            for j in best_first[n + 1 :]:
-                if rank[i] < rank[j]:
-                    texts = (completions[candidates[k]] for k in (i, j))
-                    yield {"prompt": prompts[prompt]} | dict(zip(("chosen", "rejected"), texts))
+        for i, j in itertools.combinations(best_first, 2):
+            sure = 1.0 if support is None else float(support[contest, i, j])
+            if rank[i] == rank[j] or sure < least:
+                continue
+            row = {"prompt": prompts[prompt]}
+            row |= {"chosen": completions[candidates[i]], "rejected": completions[candidates[j]]}
+            if margins is not None:
+                ahead = float(margins[contest, i, j])
+                row |= {"margin": round(max(ahead, 0.0), 6), "share": round((1 + ahead) / 2, 6)}
+            yield row if support is None else row | {"support": round(sure, 4)}

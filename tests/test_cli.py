@@ -63,6 +63,8 @@ class RunConfig:
     electorate: str = "auto"
     orders: str = "sampled"
     voters: int = 10_000
+    seeds: int = 1
+    min_support: float = 0.9
     individual: Stage = field(default_factory=Stage)
     social: Stage = field(default_factory=Stage)
 
@@ -98,7 +100,7 @@ def test_help_needs_nothing_heavy():
     assert found.stdout.strip() == "[]"
     code, out, _ = shell("--help")
     assert code == 0
-    for command in ("run", "score", "rules", "aggregate", "validate", "report", "diff"):
+    for command in ("run", "score", "rules", "aggregate", "validate", "report", "diff", "export", "profile"):
         assert command in out
         assert shell(command, "--help")[0] == 0
 
@@ -132,6 +134,25 @@ def test_run_passes_its_options_on(pipeline, tmp_path):
     assert (config.electorate, config.orders, config.voters) == ("simulated", "modal", 50)
     assert (config.rule, config.target, config.normalise) == ("maximal_lottery", "win_rate", "sum")
     assert config.individual.interpretation == config.social.interpretation == "tokens"
+
+
+def test_run_weights_groups_and_sets_support(pipeline, tmp_path):
+    rows = [
+        line.replace("north", "south") if line.startswith("cat") else line
+        for line in RATINGS.replace("\n", ",north\n").splitlines()
+    ]
+    groups = "\n".join(["rater,prompt,completion,rank,group", *rows[1:]]) + "\n"
+    (tmp_path / "teas.csv").write_text(groups)
+    (tmp_path / "groups.csv").write_text("group,share\nnorth,0.25\nsouth,0.75\n")
+    options = ["--weights", tmp_path / "groups.csv", "--min-support", 0.8, "--seeds", 3]
+    assert shell("run", tmp_path / "teas.csv", "--out", tmp_path / "run", *options)[0] == 0
+    ((ballots, config, *_),) = pipeline.calls
+    np.testing.assert_allclose(ballots.weight, [0.375, 0.375, 2.25])
+    assert (config.min_support, config.seeds) == (0.8, 3)
+    (tmp_path / "groups.csv").write_text("group,share\nnorth,1\n")
+    assert "group 'south' has no share" in fails(
+        "run", tmp_path / "teas.csv", "--out", tmp_path / "new", *options[:2]
+    )
 
 
 def test_run_overwrites_nothing_by_itself(pipeline, tmp_path):

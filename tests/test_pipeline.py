@@ -35,6 +35,8 @@ FILES = (
     "config.json",
     "metrics.json",
     "metrics.jsonl",
+    "contests.csv",
+    "pairs.json",
 )
 
 
@@ -97,7 +99,8 @@ def test_two_runs_write_the_same_bytes_and_load_back(tmp_path):
     )
     assert "r0" not in (tmp_path / "one" / "pairs.json").read_text()
     pairs = [json.loads(line) for line in (tmp_path / "one" / "social_pairs.jsonl").read_text().splitlines()]
-    assert all(set(pair) == {"prompt", "chosen", "rejected"} for pair in pairs)
+    assert all({"prompt", "chosen", "rejected", "margin", "share", "support"} == set(pair) for pair in pairs)
+    assert all(pair["support"] >= 0.9 and 0 <= pair["margin"] <= 1 for pair in pairs)
 
 
 def test_random_ballot_runs_and_other_seeds_differ():

@@ -173,6 +173,27 @@ def test_verdicts():
     assert "no vanilla" in verdict("borda", a, {}, {}, 0)[0]
 
 
+def test_support_welfare_and_held_out_raters_are_shown(tmp_path):
+    folder = make_run(tmp_path / "run", {"x": ["a", "b", "c"]}, quality=False)
+    rows = "prompt,completion,rank,score,support,raters,monte_carlo_error\nx,a,0,3,0.71,0.71,0\nx,b,1,2,0.98,0.98,0\nx,c,2,1,,,\n"
+    (folder / "social_orders.csv").write_text(rows)
+    (folder / "contests.csv").write_text(
+        "prompt,support,decided,monte_carlo_error,pairs,undecided_pairs\nx,0.71,False,0,3,1\n"
+    )
+    (folder / "group_welfare.csv").write_text(
+        "rule,group,welfare,worst_off\nborda,<i>north,0.8,False\nborda,south,0.25,True\n"
+    )
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["support"] = {"resamples": 200, "trainings": 1, "min_support": 0.9, "contests": 1}
+    metrics["support"] |= {"undecided_contests": 1, "pairs": 3, "undecided_pairs": 1}
+    metrics["held_out"] = {"raters": 40, "individual": 0.75, "verdict": "Use this: it is better."}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    text = "".join(page_of(folder).text)
+    assert "Use this: it is better." in text and "1 of 1 contest is undecided" in text
+    assert "support 71%" in text and "98%" in text and "raters held out and asked" in text
+    assert "<i>north" in text and "0.25 ▾" in text
+
+
 def test_the_folder_is_read_without_running_code(tmp_path):
     folder = make_run(tmp_path / "run", TENNESSEE)
     import numpy as np
