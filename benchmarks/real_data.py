@@ -10,6 +10,7 @@ the mask and everything that a method draws. Seeds count from 0, one seed for ev
 import argparse
 import csv
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -18,13 +19,13 @@ import numpy as np
 from socialrm.ballots import Ballots
 from socialrm.baselines import Estimate, from_profiles
 from socialrm.datasets import load
-from socialrm.density import fit_density
-from socialrm.electorates import completed, profile, simulated
+from socialrm.electorates import profile
 from socialrm.imputation import BASELINES
-from socialrm.individual import IndividualConfig, embed, train_individual
+from socialrm.individual import IndividualConfig
 from socialrm.missing import compare, hide_at_random, hide_by_type, truth
+from socialrm.pipeline import RunConfig, electorate, learn, speakers
 from socialrm.populations import mallows_mixture
-from socialrm.temperature import fit_temperature
+from socialrm.social import rater_ballots, train_reward
 
 RESULTS = Path(__file__).parent / "results" / "real_data.csv"
 COLUMNS = ("data", "mask", "method", "seed", "score", "value")
@@ -45,28 +46,31 @@ def complete(name: str) -> Ballots:
 
 
 def ours(ballots: Ballots, seed: int, config: IndividualConfig) -> dict[str, Estimate]:
-    """The three electorates of one individual model, and what is worth knowing of it."""
-    individual = train_individual(ballots, config, key=jax.random.key(seed))
-    (mean, sigma), rng = embed(individual, ballots), np.random.default_rng(seed)
-    density, _ = fit_density(mean, sigma, ballots.weight, rng=rng)
-    temperature, _ = fit_temperature(individual, ballots, density.sample(2_000, rng=rng)[0], rng=rng)
-    settings = {"temperature": temperature}
-    electorates = {
-        "completed": completed(ballots, mean, sigma, VOTERS, rng=rng, **settings),
-        "simulated sampled": simulated(density, VOTERS, rng=rng, **settings)[0],
-        "simulated modal": simulated(density, VOTERS, rng=rng, orders="modal")[0],
-    }
-    contests, found = ballots.contests(), {}
-    for number, (name, electorate) in enumerate(electorates.items()):
+    """The three electorates of what the pipeline learns, and what is worth knowing of it."""
+    run = RunConfig(seed=seed, voters=VOTERS, individual=config)
+    learned, contests, found = learn(ballots, run), ballots.contests(), {}
+    pairs, vanilla = learned.individual.pairs, None
+    if learned.health.silent:
+        vanilla = train_reward(rater_ballots(ballots, pairs), pairs, run.social, key=jax.random.key(seed))
+    for number, (name, who, orders) in enumerate(
+        (
+            ("completed", "completed", "sampled"),
+            ("simulated sampled", "simulated", "sampled"),
+            ("simulated modal", "simulated", "modal"),
+        )
+    ):
+        voters = replace(electorate(learned, ballots, replace(run, electorate=who)), orders=orders)
+        models, voters = speakers(learned, voters, vanilla)
         ranks = []
         for prompt, candidates in zip(contests.prompt, contests.completion):
             key = jax.random.fold_in(jax.random.key(seed), 1_000 * number + int(prompt))
-            voted = profile(individual, electorate, ballots, int(prompt), candidates, key=key)
+            voted = profile(models, voters, ballots, int(prompt), candidates, key=key)
             ranks.append(voted[:, candidates >= 0])
-        found[name] = from_profiles(contests, ranks, electorate.weight)
-    last = individual.history[-1]
+        found[name] = from_profiles(contests, ranks, voters.weight)
+    kl, silent = learned.individual.history[-1]["kl"], " silent: vanilla's rewards" * learned.health.silent
+    members = len(learned.individuals)
     print(
-        f"    temperature {temperature:.2f}, {len(density.share)} components, KL {last['kl']:.1f} nats",
+        f"    temperature {learned.voters.temperature:.2f}, {members} members, KL {kl:.1f} nats{silent}",
         flush=True,
     )
     return found
