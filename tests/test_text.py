@@ -212,3 +212,43 @@ def test_a_long_table_is_read_by_the_batch(ballots):
 def test_package_imports_without_the_extra():
     code = "import socialrm, sys; import socialrm.cli; assert not {'torch', 'transformers', 'jax'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
+
+
+def test_hugging_face_model_gives_the_same_scores(text_run, tmp_path):
+    from socialrm.hf import make_reward_func, save_hugging_face, score
+
+    folder, encoder = text_run
+    loaded = socialrm.load(folder / "run", encoder)
+    save_hugging_face(loaded, tmp_path / "hf")
+    auto = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "hf").eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    assert auto.config.num_labels == 1
+    asked = [PROMPTS[0], "Why Knoxville, then?", "Why?"], [LONG, "A long answer. " * 200, "no"]
+    ours = loaded.score(*asked)
+    np.testing.assert_allclose(score(auto, tokenizer, *asked).numpy(), ours, atol=1e-4)
+    found = make_reward_func(tmp_path / "hf")([p + c for p, c in zip(*asked)], asked[0], [""] * 3)
+    np.testing.assert_allclose(found["rewards"].numpy(), ours, atol=1e-4)
+    auto.save_pretrained(tmp_path / "again")
+    again = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "again").eval()
+    for name, value in auto.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    chat = [{"role": "user", "content": asked[0][0]}, {"role": "assistant", "content": asked[1][0]}]
+    row = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), return_tensors="pt")
+    np.testing.assert_allclose(auto(**row).logits[0, 0].item(), ours[0], atol=1e-4)
+
+
+def test_ids_become_no_hugging_face_model(tmp_path, ballots):
+    from socialrm.hf import to_hugging_face
+
+    ids = replace(
+        CONFIG,
+        individual=replace(CONFIG.individual, interpretation="ids"),
+        social=replace(CONFIG.social, interpretation="ids"),
+    )
+    run(ballots, ids, out=tmp_path / "ids")
+    loaded = socialrm.load(tmp_path / "ids")
+    with pytest.raises(ValueError, match="train with --encoder"):
+        to_hugging_face(loaded)
+    with pytest.raises(ValueError, match="'Who\\?' was not in the ratings"):
+        order(loaded, {"Who?": TEXTS[:2]})
+    assert order(loaded, {PROMPTS[0]: TEXTS[:3]})[1].ranks.shape == (1, 3)
