@@ -240,8 +240,8 @@ def voter_rewards(
     if len(models) == 1:
         return _speak(models[0], electorate.z, pairs)
     scored = np.empty((len(member), len(pairs.prompt)), np.float32)
-    for number, model in enumerate(models):
-        scored[member == number] = _speak(model, electorate.z[member == number], pairs)
+    for number in np.unique(member):
+        scored[member == number] = _speak(models[number], electorate.z[member == number], pairs)
     return jnp.asarray(scored)
 
 

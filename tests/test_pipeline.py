@@ -111,6 +111,19 @@ def test_random_ballot_runs_and_other_seeds_differ():
     assert not np.array_equal(one.learned.voters.z, two.learned.voters.z)
 
 
+@pytest.mark.parametrize("kind", ["simulated", "completed"])
+def test_an_ensemble_votes(kind):
+    ballots = populations.morristown(60, key=jax.random.key(0)).ballots
+    found = run(ballots, replace(SHORT, members=2, electorate=kind))
+    assert len(found.learned.individuals) == found.metrics["members"] == 2
+    assert sorted(found.order.ranks[0]) == list(range(5))
+    first, second = found.learned, found.learned.others[0]
+    assert not np.array_equal(first.mean, second.mean)
+    assert first.voters.temperature == second.voters.temperature
+    with pytest.raises(ValueError, match="at least one model"):
+        replace(SHORT, members=0)
+
+
 def test_weights_of_raters_reach_the_rule():
     rows = [(f"r{i}", "p", ["a", "b"] if i < 30 else ["b", "a"]) for i in range(40)]
     heavy = make_ballots(rows, weight={f"r{i}": 9.0 for i in range(30, 40)})
