@@ -165,15 +165,17 @@ def refitted_weights(
     density: MixtureDensity,  # that the voters come from
     voters: Float[np.ndarray, "voter latent"],
     z: Float[np.ndarray, "rater latent"],  # a representation of each rater, drawn from its posterior
+    weight: Float[np.ndarray, " rater"],  # that the density was fitted with
     weights: Float[np.ndarray, "resample rater"],
 ) -> Float[np.ndarray, "resample voter"]:
     "Weights of simulated voters under the density of each resample."
-    base, rows = refit(density, z, np.ones(len(z)) if not len(weights) else weights.mean(axis=0)), []
+    base, rows = refit(density, z, weight), []  # on these representations, as every resample is
     old = _log_prob(base, voters)
-    for weight in weights:
-        ratio = _log_prob(refit(base, z, weight), voters) - old
+    for drawn in weights:
+        ratio = _log_prob(refit(base, z, drawn), voters) - old
         rows.append(np.exp(np.clip(ratio - ratio.max(), -30, 0)))
-    return np.array(rows) / np.sum(rows, axis=1, keepdims=True) * len(voters)
+    rows = np.array(rows).reshape(-1, len(voters))
+    return rows / rows.mean(axis=1, keepdims=True)
 
 
 def _log_prob(density, z):
@@ -266,7 +268,7 @@ def resampler(
     z = learned.mean + learned.sigma[:, None] * rng.standard_normal(learned.mean.shape)
     counted = resampled_weights(raters, weight, resamples, rng=rng)
     counted = np.concatenate([counted[counted.sum(axis=1) > 0], (weight * ~out)[None]])
-    counted = refitted_weights(learned.density, electorate.z, z, counted)
+    counted = refitted_weights(learned.density, electorate.z, z, weight, counted)
     return Resampler(rule, counted[:-1], drawn, counted[-1] * (weight * ~out).any(), step, options)
 
 # %% ../nbs/45_support.ipynb #c65f985d
