@@ -20,8 +20,8 @@ from jaxtyping import Int
 
 from .ballots import Contests, from_rows
 from .electorates import Electorate, profile
-from .files import write_preflib
 from .runs import load, run_pairs
+from .writers import write_preflib
 
 # %% ../nbs/46_exports.ipynb #bd6738fc
 def pairs_of(

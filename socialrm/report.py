@@ -18,22 +18,11 @@ import jinja2
 import numpy as np
 
 from . import __version__
-from socialrm.findings import (
-    changed_winners,
-    data_words,
-    electorate_words,
-    fact_rows,
-    health_rows,
-    judgements,
-    many,
-    read_folder,
-    sensitive,
-    verdict,
-    welfare_table,
-)
+from .findings import changed_winners, judgements, read_folder, sensitive, verdict, welfare_table
 from .palette import figure, png, rank_labels, style
 from .plots import curves, latent_scatter, slope
 from .validate import show
+from .words import data_words, electorate_words, fact_rows, health_rows, many
 
 # %% ../nbs/42_report.ipynb #7415684a
 @dataclass(frozen=True)

@@ -271,11 +271,11 @@ def test_report_and_diff_of_folders(tmp_path):
 
 
 def test_texts_do_not_steer_the_terminal():
-    from socialrm.cli import _top
     from socialrm.findings import Contest
+    from socialrm.shell import top
 
     contest = Contest("\x1b[31mred?\n", tuple("abcdefg"), tuple(range(7)), (0.0,) * 7)
-    assert list(_top({"x": contest})) == ["[31mred?: a > b > c > d > e > 2 more"]
+    assert list(top({"x": contest})) == ["[31mred?: a > b > c > d > e > 2 more"]
 
 
 def test_progress_is_a_line_a_stage(monkeypatch):

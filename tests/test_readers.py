@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from test_ballots import as_lists
 
 from socialrm.ballots import make_ballots
-from socialrm.files import to_table, write_csv, write_jsonl, write_parquet, write_preflib
 from socialrm.readers import read
+from socialrm.writers import to_table, write_csv, write_jsonl, write_parquet, write_preflib
 
 ids = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=6)
 
