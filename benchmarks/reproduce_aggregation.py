@@ -5,7 +5,8 @@
 Profiles have 2 to 7 candidates (banks and slater 2 to 6: pref_voting enumerates) and 1 to 60 voters, odd and even; one in
 ten rotates one order, so that outcomes tie. Compared are winner sets, for kemeny and slater every candidate's best place (to
 5 candidates), for lotteries maximality, and the probabilities where they are unique (all margins odd). Rules that
-pref_voting applies to ballots with ties are compared on such ballots too.
+pref_voting applies to ballots with ties are compared on such ballots too, and rules of rewards on random rewards. A run that was
+stopped goes on where it was.
 """
 
 import csv
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from socialrm.aggregation import aggregate, margins
+from socialrm.aggregation import aggregate, aggregate_rewards, margins
 
 
 def methods():
@@ -188,21 +189,62 @@ def compare(rule, n, seed):
     return dict(rule=rule, profiles=n, tied=int(tied), differing=differing)
 
 
+CARDINAL = {  # name here -> name in pref_voting.utility_methods; its rewards are compared as they are
+    "utilitarian": "sum_utilitarian",
+    "relative_utilitarian": "relative_utilitarian",
+    "egalitarian": "maximin",
+    "leximin": "lexicographic_maximin",
+}
+
+
+def compare_rewards(rule, n, seed):
+    """Winners of random rewards from 0 to 4, tied as often as that makes them, without normalising."""
+    from pref_voting import utility_methods
+    from pref_voting.utility_profiles import UtilityProfile
+
+    theirs, rng = getattr(utility_methods, CARDINAL[rule]), np.random.default_rng([seed, 2])
+    tied = differing = 0
+    for _ in range(n):
+        m, voters = int(rng.integers(2, 8)), int(rng.integers(1, 31))
+        rewards = rng.integers(0, 5, (voters, m)).astype(float)
+        if rule == "relative_utilitarian":  # theirs divides by each voter's range
+            rewards = rewards[np.ptp(rewards, axis=1) > 0]
+            if not len(rewards):
+                continue
+        mine = aggregate_rewards(rewards, rule, normalise="none")
+        other = theirs(UtilityProfile([dict(enumerate(map(float, row))) for row in rewards]))
+        tied += mine.winners.sum() > 1
+        differing += np.flatnonzero(mine.winners).tolist() != sorted(int(c) for c in other)
+    return dict(rule=f"{rule} (rewards)", profiles=n, tied=int(tied), differing=differing)
+
+
+def finished(path, command):
+    """Rows of the same command that an earlier, stopped run has left."""
+    if not path.exists() or not path.read_text().startswith(command):
+        return []
+    return list(csv.DictReader(path.read_text().splitlines()[1:]))
+
+
 def main():
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    rows = []
-    for check, rule in [(compare, rule) for rule in methods()] + [(compare_weak, rule) for rule in WEAK]:
-        start = time.perf_counter()
-        rows.append(check(rule, n, seed))
-        print(rows[-1], f"{time.perf_counter() - start:.0f} s", flush=True)
     path = Path(__file__).parent / "results" / "aggregation_crosscheck.csv"
     path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="") as file:
-        file.write(f"# python benchmarks/reproduce_aggregation.py {n} {seed}\n")
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    part, command = path.with_suffix(".part"), f"# python benchmarks/reproduce_aggregation.py {n} {seed}\n"
+    rows, found = [], {row["rule"]: row for row in finished(part, command)}
+    checks = [(compare, rule, rule) for rule in methods()]
+    checks += [(compare_weak, rule, f"{rule} (weak ballots)") for rule in WEAK]
+    checks += [(compare_rewards, rule, f"{rule} (rewards)") for rule in CARDINAL]
+    for check, rule, name in checks:
+        start = time.perf_counter()
+        rows.append(found.get(name) or check(rule, n, seed))
+        print(rows[-1], f"{time.perf_counter() - start:.0f} s", flush=True)
+        with part.open("w", newline="") as file:
+            file.write(command)
+            writer = csv.DictWriter(file, ["rule", "profiles", "tied", "differing"])
+            writer.writeheader()
+            writer.writerows(rows)
+    part.replace(path)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from .ballots import Ballots, Contests
 from .cardinal import normalised
 from .profiles import Profile, check_ranks, check_weights, lay_out
 from .profiles import margins as margins
-from .rules import RULES, Rule, scoring_rule
+from .rules import RULES, Rule, numbered_rule, scoring_rule
 
 # %% ../nbs/10_aggregation.ipynb #efa090c6
 TOLERANCE = 1e-9
@@ -60,7 +60,8 @@ def social_order(scores: Float[np.ndarray, "*contest candidate"]) -> SocialOrder
 
 # %% ../nbs/10_aggregation.ipynb #babf91b5
 def find_rule(
-    rule: str | Rule,  # a name in `RULES`, "scores:3,1,0", "pref_voting:...", or a rule of your own
+    rule: str
+    | Rule,  # a name in `RULES`, "copeland:0", "scores:3,1,0", "pref_voting:...", or a rule of your own
 ) -> Rule:
     "The rule of that name; `ValueError` lists the names there are."
     if isinstance(rule, Rule):
@@ -70,6 +71,8 @@ def find_rule(
         return scoring_rule(rest.split(","))
     if family == "pref_voting":
         return _from_pref_voting(rule)
+    if rest and family in RULES:
+        return numbered_rule(family, rest)
     if rule not in RULES:
         raise ValueError(f"no rule is called {rule!r}; there are {', '.join(sorted(RULES))}")
     return RULES[rule]
@@ -200,7 +203,6 @@ def aggregate_rewards(
 # %% ../nbs/10_aggregation.ipynb #96fdea83
 def _from_pref_voting(name: str) -> Rule:
     try:
-        from pref_voting.profiles import Profile as Strict
         from pref_voting.voting_methods_registry import voting_methods
     except ImportError as missing:
         raise ValueError(f"{name} needs pref_voting: pip install pref_voting") from missing
@@ -214,21 +216,29 @@ def _from_pref_voting(name: str) -> Rule:
         won = np.zeros(laid_out.ranks.shape[:2])
         for contest in range(laid_out.n_contests):
             weights = None if laid_out.weights is None else laid_out.weights[contest]
-            ballots = np.argsort(laid_out.places[0][contest], axis=0, kind="stable").T
-            won[contest, method["method"](_as_counts(Strict, ballots, weights))] = 1
+            ballots = laid_out.places[0][contest].T
+            won[contest, method["method"](_as_counts(ballots, weights, laid_out.strict))] = 1
         return won
 
-    return Rule(name, scores, gives="set", strict=True, cost="as pref_voting", source="pref_voting")
+    weak = any(kind.value == "ProfileWithTies" for kind in method["election_types"])
+    return Rule(name, scores, gives="set", strict=not weak, cost="as pref_voting", source="pref_voting")
 
 # %% ../nbs/10_aggregation.ipynb #2290ce42
 def _as_counts(
-    strict, ballots: Int[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"] | None
+    places: Int[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"] | None, strict: bool
 ):
+    from pref_voting.profiles import Profile as Strict
+    from pref_voting.profiles_with_ties import ProfileWithTies
+
     if weights is not None and (weights != np.round(weights)).any():
         raise ValueError("pref_voting counts voters: weights must be whole numbers")
-    rankings, which = np.unique(ballots, axis=0, return_inverse=True)
+    distinct, which = np.unique(places, axis=0, return_inverse=True)
     counts = np.bincount(which.ravel(), weights).astype(int)
-    return strict(rankings[counts > 0], counts[counts > 0].tolist())
+    distinct, counts = distinct[counts > 0], counts[counts > 0].tolist()
+    if strict:
+        return Strict(np.argsort(distinct, axis=1), counts)
+    ballots = [dict(enumerate(map(int, row))) for row in distinct]
+    return ProfileWithTies(ballots, counts, candidates=range(places.shape[1]))
 
 # %% ../nbs/10_aggregation.ipynb #5c6cdb7d
 def aggregate_ballots(

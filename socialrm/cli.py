@@ -64,15 +64,17 @@ app = typer.Typer(
 # %% ../nbs/41_cli.ipynb #e236c59b
 @app.command()
 def rules() -> None:
-    "List the aggregation rules: what they need and give, and which criteria they violate."
+    "List the aggregation rules: what they need and give, which criteria they satisfy, what they cost, their source."
     from socialrm.rules import rules_table
 
     table = rules_table()
     width = max(len(row["rule"]) for row in table)
     for row in table:
+        strict = "strict " if row["ballots"] == "strict" else ""
+        judged = f"satisfies {row['satisfies']}; violates {row['violates']}"
         typer.echo(
-            f"{row['rule']:{width}}  {row['needs']} to {row['gives']}; "
-            f"{row['violates'] if row['violates'] == 'not judged' else 'violates ' + row['violates']}; {row['source']}"
+            f"{row['rule']:{width}}  {strict}{row['needs']} to {row['gives']}; cost {row['cost']}; "
+            f"{row['violates'] if row['violates'] == 'not judged' else judged}; {row['source']}"
         )
 
 # %% ../nbs/41_cli.ipynb #a44affd1

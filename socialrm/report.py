@@ -21,6 +21,7 @@ from . import __version__
 from .findings import changed_winners, judgements, read_folder, sensitive, verdict, welfare_table
 from .palette import figure, png, rank_labels, style
 from .plots import curves, latent_scatter, slope
+from .rules import RULES
 from .validate import show
 from .words import data_words, electorate_words, fact_rows, health_rows, many
 
@@ -238,7 +239,7 @@ def _context(run):
     rules = list(dict.fromkeys(rule for by_rule in impact.values() for rule in by_rule))
     return {
         "title": f"Social orders by {rule}", "name": run["folder"].resolve().name, "version": __version__,
-        "rule": rule, "verdict": verdict(rule, social, vanilla, impact, n_warnings) + judgements(metrics), "numbers": numbers,
+        "rule": rule, "lottery": rule in RULES and RULES[rule].gives == "lottery", "verdict": verdict(rule, social, vanilla, impact, n_warnings) + judgements(metrics), "numbers": numbers,
         "data_words": data_words(facts), "electorate_words": electorate_words(config), "data_warnings": data_warnings, "health_warnings": health_warnings, "data": data,
         "left_out": fact_rows(metrics.get("left_out", {})), "pages": pages, "hidden": hidden, "cut": cut,
         "shown": len(social) - hidden, "has_vanilla": bool(vanilla), "rules": rules, "impact": sensitive_table,

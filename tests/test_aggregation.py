@@ -311,6 +311,35 @@ def test_pref_voting_rules_by_name():
         aggregate([[0, 0, 1]], "pref_voting:Borda")
 
 
+def test_pref_voting_takes_weak_ballots_where_its_method_does():
+    rng = np.random.default_rng(18)
+    for theirs, ours in (("Split Cycle", "split_cycle"), ("Minimax", "minimax"), ("Copeland", "copeland")):
+        for ranks in random_ranks(rng, 20, 9, 4, ties=True):
+            weights = rng.integers(1, 4, 9)
+            mine = aggregate(ranks, ours, weights=weights)
+            assert (aggregate(ranks, f"pref_voting:{theirs}", weights=weights).winners == mine.winners).all()
+
+
+def test_rules_with_a_number():
+    ranks = random_ranks(np.random.default_rng(19), 50, 6, 4, ties=True)
+    for numbered, named in (
+        ("copeland:0.5", "copeland"),
+        ("copeland:1", "llull"),
+        ("k_approval:1", "plurality"),
+        ("k_approval:2", "k_approval"),
+        ("k_approval:3", "antiplurality"),
+    ):
+        np.testing.assert_array_equal(aggregate(ranks, numbered).ranks, aggregate(ranks, named).ranks)
+    for wrong in ("copeland:2", "copeland:nan", "k_approval:0", "k_approval:1.5", "copeland:half", "borda:2"):
+        with pytest.raises(ValueError, match="copeland|k_approval"):
+            aggregate(TENNESSEE, wrong)
+
+
+def test_no_contests_are_no_orders():
+    order = aggregate(np.zeros((0, 3, 4), int), "borda")
+    assert order.ranks.shape == order.scores.shape == (0, 4)
+
+
 def test_many_contests_in_blocks_equal_one_by_one():
     """Blocks bound the memory and change nothing."""
     ranks = random_ranks(np.random.default_rng(8), 300, 401, 6)

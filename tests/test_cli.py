@@ -109,6 +109,12 @@ def test_rules_are_listed():
     code, out, _ = shell("rules")
     assert code == 0 and [line.split()[0] for line in out.splitlines()] == list(RULES)
     assert {"utilitarian", "stv"} <= set(RULES)
+    borda = next(line for line in out.splitlines() if line.startswith("borda "))
+    assert "cost n m;" in borda and "satisfies condorcet_loser, unanimity" in borda
+    assert "violates majority, condorcet_winner, clones; Borda 1781" in borda
+    for line in out.splitlines():
+        cost, judged = "; cost " in line, "; not judged;" in line or "; satisfies " in line
+        assert cost and judged and line.split("; ")[-1].strip()
 
 
 def test_run_without_ratings_is_tennessee(pipeline, tmp_path):
@@ -208,6 +214,7 @@ def test_aggregate_takes_slates_and_score_vectors_and_no_cardinal_rules(tmp_path
         ("stv", ("--seats", 2), [0, 0, 2]),
         ("equal_shares", ("--seats", 2), [0, 0, 2]),
         ("scores:3,1,0", (), [0, 1, 2]),
+        ("copeland:0", (), [0, 1, 2]),
     ):
         code, out, _ = shell("aggregate", file, "--rule", rule, *options)
         rows = sorted(csv.DictReader(io.StringIO(out)), key=lambda row: "bgm".index(row["completion"]))

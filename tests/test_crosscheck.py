@@ -32,3 +32,10 @@ def test_strict_ballots(rule):
 def test_weak_ballots(rule):
     result = full.compare_weak(rule, SLOW.get(rule, 150), seed=1)
     assert result["differing"] == 0, result
+
+
+@pytest.mark.parametrize("rule", full.CARDINAL)
+@pytest.mark.filterwarnings("ignore")
+def test_rewards(rule):
+    result = full.compare_rewards(rule, 200, seed=1)
+    assert result["differing"] == 0 and result["tied"] > 0, result

@@ -51,6 +51,15 @@ def page_of(folder):
     return Page(write_report(folder).read_text(encoding="utf-8"))
 
 
+def test_a_lottery_is_shown_as_probabilities(tmp_path):
+    folder = make_run(tmp_path / "run", TENNESSEE)
+    assert "is a lottery" not in " ".join(page_of(folder).text)
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"rule": "maximal_lottery"}))
+    text = " ".join(page_of(folder).text)
+    assert "The rule maximal_lottery is a lottery" in text and "most likely" in text
+    assert "probability" in text and "winner: " not in text
+
+
 def test_it_stands_alone(tmp_path):
     page = page_of(make_run(tmp_path / "run", TENNESSEE))
     assert page.open == [] and "script" not in page.tags and "link" not in page.tags
