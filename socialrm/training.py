@@ -9,6 +9,7 @@ __all__ = ['Optimisation', 'fit']
 """One loop for every model: adamw with cosine decay, a chunk of steps in one `lax.scan`."""
 
 # %% ../nbs/28_training.ipynb #32e1a6ef
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,23 +42,46 @@ class Optimisation:
         adamw = optax.adamw(lambda count: cosine(count.astype(jnp.float32)), weight_decay=self.weight_decay)
         return optax.chain(optax.clip_by_global_norm(self.clip), adamw)
 
+# %% ../nbs/28_training.ipynb #5ca1e001
+@dataclass(frozen=True)
+class _Shape:
+    "How a model's arrays lie end to end in one vector; hashable, so that a compiled chunk is found again."
+
+    tree: jax.tree_util.PyTreeDef
+    shapes: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, params) -> "_Shape":
+        leaves, tree = jax.tree.flatten(params)
+        return cls(tree, tuple(leaf.shape for leaf in leaves))
+
+    def vector(self, params) -> jax.Array:
+        "All numbers end to end."
+        return jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(params)])
+
+    def parts(self, vector: jax.Array):
+        "The arrays again."
+        sizes = [math.prod(shape) for shape in self.shapes]
+        leaves = jnp.split(vector, np.cumsum(sizes)[:-1].tolist())
+        return jax.tree.unflatten(self.tree, [x.reshape(s) for x, s in zip(leaves, self.shapes)])
+
 # %% ../nbs/28_training.ipynb #32798512
 @partial(jax.jit, static_argnums=(0, 1, 2, 3), donate_argnums=(4,))
-def _run_chunk(loss, config, optimisation, graph, carry, fixed, data, key, first):
+def _run_chunk(loss, config, optimisation, model_of, carry, fixed, data, key, first):
     "`optimisation.chunk` steps from step `first`; steps past the end change nothing."
-    transformation = optimisation.transformation()
+    transformation, (graph, shape) = optimisation.transformation(), model_of
 
     def step(carry, index):
-        params, state = carry
+        vector, state = carry
         fraction = index / optimisation.steps
 
         def objective(params):
             model, step_key = nnx.merge(graph, params, fixed), jax.random.fold_in(key, index)
             return loss(model, data, fraction, config, optimisation.batch, key=step_key)
 
-        (value, metrics), gradient = jax.value_and_grad(objective, has_aux=True)(params)
-        updates, new_state = transformation.update(gradient, state, params)
-        new = (optax.apply_updates(params, updates), new_state)
+        (value, metrics), gradient = jax.value_and_grad(objective, has_aux=True)(shape.parts(vector))
+        updates, new_state = transformation.update(shape.vector(gradient), state, vector)
+        new = (optax.apply_updates(vector, updates), new_state)
         running = index < optimisation.steps
         carry = jax.tree.map(lambda new, old: jnp.where(running, new, old), new, carry)
         return carry, {"loss": value} | metrics
@@ -77,12 +101,14 @@ def fit(
 ) -> list[dict]:  # one row per chunk: the last step's number and the chunk's mean of each metric
     "Train the `nnx.Param`s of `model`; `FloatingPointError` says in which steps a loss stopped being finite."
     graph, params, fixed = nnx.split(model, nnx.Param, ...)
-    carry = (params, optimisation.transformation().init(params))
+    shape = _Shape.of(params)
+    vector = shape.vector(params)
+    carry = (vector, optimisation.transformation().init(vector))
     history = []
     for first in range(0, optimisation.steps, optimisation.chunk):
         last = min(first + optimisation.chunk, optimisation.steps)
         arrays = carry, fixed, data, key, jnp.int32(first)
-        carry, metrics = _run_chunk(loss, config, optimisation, graph, *arrays)
+        carry, metrics = _run_chunk(loss, config, optimisation, (graph, shape), *arrays)
         row = {name: float(np.mean(values[: last - first])) for name, values in metrics.items()}
         if not np.isfinite(row["loss"]):
             raise FloatingPointError(
@@ -92,5 +118,5 @@ def fit(
         history.append({"step": last} | row)
         if progress is not None:
             progress(history[-1])
-    nnx.update(model, carry[0])
+    nnx.update(model, shape.parts(carry[0]))
     return history
