@@ -100,7 +100,7 @@ def aggregate(
         write_orders(lines, contests, order)
 
 # %% ../nbs/41_cli.ipynb #f9558f24
-def _config(interpretation, voters, steps, **settings):
+def _config(interpretation, voters, steps, social_members, **settings):
     "The pipeline's settings from the command's."
     from dataclasses import replace
 
@@ -109,7 +109,8 @@ def _config(interpretation, voters, steps, **settings):
 
     check_seats(settings["rule"], settings["seats"])
     config = pipeline.RunConfig(**settings)
-    individual, social = config.individual, replace(config.social, interpretation=interpretation)
+    individual = config.individual
+    social = replace(config.social, interpretation=interpretation, members=social_members)
     optimisation = individual.optimisation if steps is None else replace(individual.optimisation, steps=steps)
     individual = replace(individual, interpretation=interpretation, optimisation=optimisation)
     config = replace(config, individual=individual, social=social)
@@ -166,6 +167,9 @@ def run(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="trainings that an order has to hold in; each takes as long")
     ] = None,
+    social_members: Annotated[
+        int, typer.Option(min=1, help="social models trained at once, for cautious scores")
+    ] = 1,
 ) -> None:
     "Ratings in, a folder out: social orders and pairs, both models, and a report."
     check_folder(out, force)
@@ -175,7 +179,7 @@ def run(
     settings = {name: value for name, value in sure.items() if value is not None}
     settings |= {"rule": rule, "seats": seats, "normalise": normalise, "target": target}
     settings |= {"seed": seed, "electorate": electorate, "orders": orders}
-    config = _config(interpretation, voters, steps, **settings)
+    config = _config(interpretation, voters, steps, social_members, **settings)
     read_as = {"layout": layout, "rater": rater_column, "group": group_column, "split": split}
     ballots, report = load_ratings(ratings, unranked=unranked, **read_as)
     typer.echo(str(ballots if report is None else report), err=True)
@@ -220,13 +224,17 @@ def score(
     device: Device = "auto",
     batch_size: BatchSize = 64,
     cache: Cache = None,
+    objective: Annotated[
+        Literal["mean", "worst", "uncertainty"],
+        typer.Option(help="how the members of a run with --social-members agree"),
+    ] = "mean",
 ) -> None:
     "Add the social reward model's score to rows of prompt and completion; higher is better."
     from socialrm.rows import is_json, read_rows, write_rows
 
     rows = read_rows(file)
     run = load_run(folder, encoder, device, batch_size, cache)
-    scores = run.score([r["prompt"] for r in rows], [r["completion"] for r in rows])
+    scores = run.score([r["prompt"] for r in rows], [r["completion"] for r in rows], objective)
     scored = [row | {"score": float(s)} for row, s in zip(rows, scores)]
     with output(out) as lines:
         write_rows(lines, scored, as_json=is_json(file))

@@ -133,7 +133,8 @@ def run(
     options = {"key": stage_key(seed, "profiles"), "keep": drawn, "look": [w for w in (sure, served) if w]}
     options |= {"seats": config.seats, "normalise": config.normalise}
     how = lambda stage: {"key": stage_key(seed, stage), "progress": stage_progress(progress, stage)}
-    vanilla = train_reward(rater_ballots(ballots, pairs), pairs, config.social, **how("vanilla"))
+    plain = replace(config.social, members=1)
+    vanilla = train_reward(rater_ballots(ballots, pairs), pairs, plain, **how("vanilla"))
     models, voters = speakers(learned, voters, vanilla)
     orders, kept, beaten = vote(models, voters, ballots, contests, rules, **options)
     ranks = orders[config.rule].ranks
@@ -153,7 +154,7 @@ def run(
         social = train_on_scores(contests, values, pairs, config.social, **how("social"))
     clock.mark("rewards")
     options = {"key": stage_key(seed, "trial"), "rng": stage_rng(seed, "trial")}
-    kept_out = held_out_trial(learned.individual, ballots, contests, sure, config.social, **options)
+    kept_out = held_out_trial(learned.individual, ballots, contests, sure, plain, **options)
     clock.mark("trial")
     result = (config, contests, learned, orders, social, vanilla, _metrics(ballots, report, learned))
     found = Run(*result, clock.seconds, beaten, support, welfare)

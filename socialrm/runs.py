@@ -153,6 +153,7 @@ class LoadedRun:
         self,
         prompts: Sequence[str],  # ids or texts
         completions: Sequence[str],  # one for each prompt
+        objective: str = "mean",  # of a social model with several members: or "worst", or "uncertainty"
     ) -> Float[np.ndarray, " row"]:  # rewards, higher is better; compare within a prompt only
         "The social reward of each row. `ValueError` names what the model does not know."
         if len(prompts) != len(completions):
@@ -160,7 +161,8 @@ class LoadedRun:
         if not len(prompts):
             return np.zeros(0)
         parts = [slice(at, at + ROWS) for at in range(0, len(prompts), ROWS)]
-        return np.concatenate([self.social.score(self.ask(prompts[i], completions[i])) for i in parts])
+        asked = (self.ask(prompts[i], completions[i]) for i in parts)
+        return np.concatenate([self.social.score(some, objective) for some in asked])
 
     def ask(
         self,

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Int
 
 from .architecture import Architecture, RewardModel
 from .ballots import Ballots, Contests
+from .ensemble import combine, each, fit_members, stack
 from .losses import pairwise
 from socialrm.pairs import (
     Pairs,
@@ -45,6 +46,11 @@ class SocialConfig:
         default_factory=lambda: Optimisation(steps=1_000, batch=512, learning_rate=1e-2, weight_decay=0.0)
     )  # steps and rates
     interpretation: str = "ids"  # or "tokens", or "embeddings"
+    members: int = 1  # models trained at once, from seeds of their own
+
+    def __post_init__(self):
+        if self.members < 1:
+            raise ValueError(f"members is {self.members}: at least one model has to be trained")
 
 
 @jax.tree_util.register_dataclass
@@ -136,25 +142,71 @@ def voter_ballots(
 class Reward:
     "A trained reward for everybody."
 
-    model: RewardModel
+    model: RewardModel  # every array with a leading axis, where there are several members
     config: SocialConfig
     pairs: Pairs  # what it was trained on
     history: list[dict]
 
-    def score(self, pairs: Pairs | None = None) -> Float[np.ndarray, " pair"]:
-        "Rewards of a table of pairs (default: those trained on); only differences within a prompt mean anything."
+    def score(
+        self,
+        pairs: Pairs | None = None,  # None: those trained on
+        objective: str = "mean",  # of several members: or "worst", or "uncertainty"
+    ) -> Float[np.ndarray, " pair"]:
+        "Rewards of a table of pairs; only differences within a prompt mean anything."
+        spread = 1.0 if self.config.members == 1 else float(self.model.spread[...].mean())
+        return combine(self.members(pairs), objective, spread=spread)
+
+    def members(self, pairs: Pairs | None = None) -> Float[np.ndarray, "member pair"]:
+        "Every member's rewards; of several, less the member's mean reward of the prompt's candidates in training."
         pairs = self.pairs if pairs is None else pairs
-        return np.asarray(self.model.score_pinned(interpretation_inputs(pairs, self.config)))
+        inputs = interpretation_inputs(pairs, self.config)
+        if self.config.members == 1:
+            return np.asarray(self.model.score_pinned(inputs))[None]
+        scored = np.asarray(each(self.model, lambda model: model.score_pinned(inputs)))
+        centre, known = np.asarray(self.model.centre[...]), self.pairs.vocabulary.text_of_prompts()
+        row = {text: i for i, text in enumerate(known)}
+        at = np.array([row.get(text, -1) for text in pairs.vocabulary.text_of_prompts()], int)
+        return scored - np.where(at >= 0, centre[:, at], centre.mean(axis=1, keepdims=True))[:, pairs.prompt]
 
-
-def new_reward(pairs: Pairs, config: SocialConfig, *, key: jax.Array) -> RewardModel:
+# %% ../nbs/26_social.ipynb #2939f4fb
+def new_reward(
+    pairs: Pairs,
+    config: SocialConfig,
+    *,
+    key: jax.Array,
+    read: bool = False,  # fix what is read of the pairs' vectors, for a training
+) -> RewardModel:
     "An untrained model: the shape that stored arrays are loaded into."
-    rngs = nnx.Rngs(params=key)
-    return RewardModel(
-        make_interpretation(pairs.vocabulary, config, rngs=rngs), config.architecture, rngs=rngs
-    )
+
+    def one(key):
+        rngs = nnx.Rngs(params=key)
+        reader = make_interpretation(pairs.vocabulary, config, rngs=rngs)
+        model = RewardModel(reader, config.architecture, rngs=rngs)
+        if read:
+            whiten(reader, pairs)
+        return model
+
+    if config.members == 1:
+        return one(key)
+    models = [one(k) for k in jax.random.split(key, config.members)]
+    for model in models:
+        model.centre = nnx.Variable(jnp.zeros(len(pairs.vocabulary.prompts)))
+        model.spread = nnx.Variable(jnp.ones(()))
+    return stack(models)
 
 
+def _calibrate(reward):
+    "Each member's zero on each prompt, and its spread around it, on what it was trained on."
+    scored, prompt = reward.members(), reward.pairs.prompt
+    size = np.bincount(prompt, minlength=len(reward.pairs.vocabulary.prompts))
+    total = np.stack([np.bincount(prompt, weights=row, minlength=len(size)) for row in scored])
+    centre = total / np.maximum(size, 1)
+    centre[:, size == 0] = centre[:, size > 0].mean(axis=1, keepdims=True)
+    away = (scored - centre[:, prompt]).std(axis=1)
+    reward.model.centre[...] = jnp.asarray(centre, jnp.float32)
+    reward.model.spread[...] = jnp.asarray(np.maximum(away, 1e-6), jnp.float32)
+
+# %% ../nbs/26_social.ipynb #2939f4fc
 def train_reward(
     source: tuple,  # pair, rank and weight: one of the three above
     pairs: Pairs,
@@ -174,10 +226,14 @@ def _train(loss, data, pairs, config, *, key, progress):
     sizes = {"gains": gains} | embedding_sizes(pairs.vocabulary)
     config = replace(config, architecture=replace(config.architecture, **sizes))
     key_init, key_fit = jax.random.split(key)
-    model = new_reward(pairs, config, key=key_init)
-    whiten(model.interpretation, pairs)
-    history = fit(model, loss, data, config, suited(config), key=key_fit, progress=progress)
-    return Reward(model, config, pairs, history)
+    model, how = new_reward(pairs, config, key=key_init, read=True), suited(config)
+    if config.members == 1:
+        history = fit(model, loss, data, config, how, key=key_fit, progress=progress)
+        return Reward(model, config, pairs, history)
+    history = fit_members(model, config.members, loss, data, config, how, key=key_fit, progress=progress)
+    trained = Reward(model, config, pairs, history)
+    _calibrate(trained)
+    return trained
 
 # %% ../nbs/26_social.ipynb #d98d6c42
 def follow(

@@ -51,6 +51,7 @@ class Optimisation:
 class Stage:
     interpretation: str = "ids"
     optimisation: Optimisation = field(default_factory=Optimisation)
+    members: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def pipeline(monkeypatch):
             progress({"stage": stage, "step": 200, "loss": 0.4})
         make_run(out, TENNESSEE)
 
-    def score(prompts, completions):
+    def score(prompts, completions, objective):
         return np.arange(len(prompts), dtype=np.float32)
 
     stub.run = run
