@@ -49,8 +49,10 @@ lab: .venv/.installed  ## JupyterLab on the notebooks
 
 reproduce: .venv/.installed  ## the long checks, ten seeds each; writes benchmarks/results/
 	$(BIN)/python benchmarks/reproduce.py
-	$(BIN)/python benchmarks/claims.py
+	$(BIN)/python benchmarks/claims.py --again
+	$(BIN)/python benchmarks/claims.py --readme
 	$(BIN)/python benchmarks/real_data.py
+	$(MAKE) execute NOTEBOOKS="$(wildcard nbs/experiments/*.ipynb)"
 
 bench: .venv/.installed  ## speed, side by side; writes benchmarks/results/
 	for f in benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done

@@ -4,13 +4,16 @@ from dataclasses import replace
 from itertools import combinations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from reproduce import profiles_of
+from reproduce import margins, profiles_of
 
 from socialrm import populations
+from socialrm.density import fit_density
 from socialrm.diagnostics import separation
+from socialrm.electorates import completed_ballot, observations
 from socialrm.individual import IndividualConfig, Pairs, embed, rewards, train_individual
-from socialrm.masking import FAILING
+from socialrm.masking import FAILING, Masking
 from socialrm.pipeline import RunConfig, learn
 
 KEY = 50_000
@@ -57,52 +60,110 @@ def partial_ballots(population):
     return each, np.array(shown), np.array(compatible)
 
 
-def posterior_gap(individual, population, mean, sigma, compatible, rng, draws=64):
-    """Total variation between the decoded orders of a representation and the Bayes posterior over compatible types."""
-    size = population.ballots.n_places
-    z = mean + sigma * rng.standard_normal((draws, len(mean)))
-    decoded = orders_of(individual, z, 0, size)
-    truth = list(population.orders.values())[0]
-    share = np.array([(decoded == np.asarray(order)).all(axis=1).mean() for order in truth])
-    bayes = np.where(compatible, population.shares, 0.0)
+def order_gap(decoded, weight, truth, compatible, shares):
+    """Total variation between weighted ranks and the Bayes posterior over compatible types."""
+    held = np.array([weight @ (decoded == np.asarray(order)).all(axis=1) for order in truth]) / weight.sum()
+    bayes = np.where(compatible, shares, 0.0)
     bayes = bayes / bayes.sum()
-    return 0.5 * (np.abs(share - bayes).sum() + 1 - share.sum())
+    return 0.5 * (np.abs(held - bayes).sum() + 1 - held.sum())
 
 
-def partial_figures(individual, population, centre, rng):
-    """How ballots with places hidden are placed."""
+def surprise(scored, pair, ballots, mask):
+    """Log likelihood (Plackett-Luce) of what is shown of each rater's ballots under each voter's rewards."""
+    total = np.zeros((ballots.n_raters, len(scored)))
+    for row in range(ballots.n_ballots):  # places are sorted best first
+        seen = scored[:, pair[row][mask[row]]]
+        if seen.shape[1] > 1:
+            left = np.logaddexp.accumulate(seen[:, ::-1], axis=1)[:, ::-1]
+            total[ballots.rater[row]] += (seen - left).sum(axis=1)
+    return total
+
+
+def partial_figures(individual, population, centre, density, rng, draws=200):
+    """How ballots with places hidden are placed, and three ways to decode them, against Bayes."""
     each, shown, compatible = partial_ballots(population)
-    right, unsure, gaps, sure = [], [], [], []
-    for mask, same in zip(shown, compatible):
-        mean, sigma = embed(individual, each, shown=mask, batch=len(centre))
-        nearest = np.linalg.norm(mean[:, None] - centre, axis=-1).argmin(axis=1)
-        hit = same[np.arange(len(nearest)), nearest]
-        alone = same.sum(axis=1) == 1
-        right += hit[alone].tolist()
-        unsure += hit[~alone].tolist()
-        for t in range(len(mean)):
-            gap = posterior_gap(individual, population, mean[t], sigma[t], same[t], rng)
-            (sure if alone[t] else gaps).append(gap)
-    yield "partial, one type compatible: share nearest to it", np.mean(right)
-    yield "partial, several compatible: share nearest to one of them", np.mean(unsure)
-    yield "partial, one type compatible: total variation to the posterior", np.mean(sure)
-    yield "partial, several compatible: total variation to the posterior", np.mean(gaps)
+    truth, size, types = list(population.orders.values())[0], each.n_places, len(centre)
+    pair = individual.pairs.index(each.prompt[:, None], each.completion)
+    simulated = density.sample(4_000, rng=rng)[0]
+    scored = np.asarray(rewards(individual, simulated), np.float64)
+    ranks, table = orders_of(individual, simulated, 0, size), each.contests()
+    seen = np.array([observations(each.keep(m), 0, table.completion[0])[0] for m in shown])
+    placed = [embed(individual, each, shown=mask, batch=types) for mask in shown]
+    means, sigmas = (np.stack(x) for x in zip(*placed))
+    z = means[:, :, None] + sigmas[:, :, None, None] * rng.standard_normal(
+        (len(shown), types, draws, means.shape[-1])
+    )
+    z = z.reshape(-1, z.shape[-1])
+    asked = Pairs(np.full(size, 0), np.arange(size), individual.pairs.vocabulary)
+    filled = jax.vmap(lambda r, o, k: completed_ballot(r, jnp.ones(size, bool), o, key=k))(
+        rewards(individual, z, asked),
+        np.repeat(seen.reshape(-1, size), draws, axis=0),
+        jax.random.split(jax.random.key(int(rng.integers(2**31))), len(z)),
+    )
+    decoded = orders_of(individual, z, 0, size).reshape(len(shown), types, draws, size)
+    filled = np.asarray(filled).reshape(len(shown), types, draws, size)
+    even, found = np.ones(draws), {}
+    for number, (mask, same) in enumerate(zip(shown, compatible)):
+        likely = surprise(scored, pair, each, mask)
+        nearest = np.linalg.norm(means[number][:, None] - centre, axis=-1).argmin(axis=1)
+        for t in range(types):
+            kind = "one type compatible" if same[t].sum() == 1 else "several compatible"
+            found.setdefault((kind, "share nearest"), []).append(same[t, nearest[t]])
+            for figure, orders, weight in (
+                ("rater's representation", decoded[number, t], even),
+                ("completed ballot", filled[number, t], even),
+                ("voters weighted by likelihood", ranks, np.exp(likely[t] - likely[t].max())),
+            ):
+                gap = order_gap(orders, weight, truth, same[t], population.shares)
+                found.setdefault((kind, figure), []).append(gap)
+    one, several = "partial, one type compatible", "partial, several compatible"
+    for (kind, figure), values in found.items():
+        if figure == "share nearest":
+            name = (
+                f"{one}: share nearest to it" if "one" in kind else f"{several}: share nearest to one of them"
+            )
+            yield name, np.mean(values)
+        elif figure == "rater's representation":
+            yield f"partial, {kind}: total variation to the posterior", np.mean(values)
+        else:
+            yield f"partial, {kind}: total variation to the posterior, {figure}", np.mean(values)
 
 
 def interpolation_figures(individual, centre):
     """Rewards on the way from one type to another."""
-    way, monotone, bend = np.linspace(0, 1, 41)[:, None], [], []
+    way, bend = np.linspace(0, 1, 41)[:, None], []
+    monotone, turns = {True: [], False: []}, {True: [], False: []}
     for i, j in combinations(range(len(centre)), 2):
         scored = np.asarray(rewards(individual, centre[i] + way * (centre[j] - centre[i])), np.float64)
         for prompt in np.unique(individual.pairs.prompt):
             on = scored[:, individual.pairs.prompt == prompt]
             for a, b in combinations(range(on.shape[1]), 2):
-                gap = on[:, a] - on[:, b]
-                steps, scale = np.diff(gap), np.ptp(on[:, :])
-                monotone.append((steps >= -1e-3 * scale).all() or (steps <= 1e-3 * scale).all())
+                gap, scale = on[:, a] - on[:, b], np.ptp(on)
+                steps, differ = np.diff(gap), bool(gap[0] * gap[-1] < 0)
+                rises, falls = (steps >= -1e-3 * scale).all(), (steps <= 1e-3 * scale).all()
+                monotone[differ].append(rises or falls)
+                turns[differ].append((np.diff(np.sign(gap)) != 0).sum() == differ)
                 bend.append(np.abs(np.diff(gap, 2)).max() / scale)
-    yield "interpolation: share of reward differences that are monotone", np.mean(monotone)
+    yield "interpolation: share of reward differences that are monotone", np.mean(sum(monotone.values(), []))
+    yield "interpolation: monotone, pairs that the two types order differently", np.mean(monotone[True])
+    yield "interpolation: monotone, pairs that they order alike", np.mean(monotone[False])
+    yield "interpolation: turned round exactly once, pairs ordered differently", np.mean(turns[True])
+    yield "interpolation: never turned round, pairs ordered alike", np.mean(turns[False])
     yield "interpolation: largest second difference over the range", np.max(bend)
+
+
+def context_figures(individual, ballots, kind):
+    """The same raters through one half of the prompts and through the other."""
+    prompts = np.unique(ballots.prompt)
+    first = np.isin(ballots.prompt, prompts[: len(prompts) // 2])[:, None]
+    views = [embed(individual, ballots, shown=ballots.mask & part)[0] for part in (first, ~first)]
+    both = separation(np.concatenate(views), np.tile(kind, 2))
+    yield "contexts: between_over_within", both["between_over_within"]
+    yield "contexts: centroid_accuracy", both["centroid_accuracy"]
+    centre = np.stack([np.concatenate([v[kind == t] for v in views]).mean(axis=0) for t in np.unique(kind)])
+    apart = np.linalg.norm(centre[:, None] - centre, axis=-1)[np.triu_indices(len(centre), 1)].mean()
+    moved = np.linalg.norm(views[0] - views[1], axis=1).mean()
+    yield "contexts: between types over a rater's move from one prompt to the other", apart / moved
 
 
 def diagnostics(seed):
@@ -114,15 +175,11 @@ def diagnostics(seed):
     z = mean + sigma[:, None] * rng.standard_normal(mean.shape)
     for name, value in separation(z, kind).items():
         yield "tennessee", "curriculum", f"types: {name}", value
-    views = []
-    for prompt in (0, 1):
-        only = ballots.mask & (ballots.prompt == prompt)[:, None]
-        views.append(embed(individual, ballots, shown=only)[0])
-    both = separation(np.concatenate(views), np.tile(kind, 2))
-    yield "tennessee", "curriculum", "contexts: between_over_within", both["between_over_within"]
-    yield "tennessee", "curriculum", "contexts: centroid_accuracy", both["centroid_accuracy"]
+    for figure, value in context_figures(individual, ballots, kind):
+        yield "tennessee", "curriculum", figure, value
     centre = np.stack([mean[kind == t].mean(axis=0) for t in range(len(population.types))])
-    for figure, value in partial_figures(individual, population, centre, rng):
+    density, _ = fit_density(mean, sigma, ballots.weight, rng=rng)
+    for figure, value in partial_figures(individual, population, centre, density, rng):
         yield "tennessee", "curriculum", figure, value
     for figure, value in interpolation_figures(individual, centre):
         yield "tennessee", "curriculum", figure, value
@@ -143,56 +200,90 @@ def pair_accuracy(individual, population, shown, wanted, z=None):
     return right / max(total, 1)
 
 
-def mask_figures(population, config, seed):
+def mask_figures(population, config, seed, voters=True):
     """What a mask learns and what it does not."""
-    ballots, rng = population.ballots, np.random.default_rng(seed)
+    ballots, rng = population.complete, np.random.default_rng(seed)
     run = RunConfig(seed=seed, individual=config, members=1, voters=4_000)
     learned = learn(ballots, run)
     whole, half = ballots.mask, (rng.random(ballots.mask.shape) < 0.5) & ballots.mask
-    one_ballot = ballots.mask & (ballots.prompt == 0)[:, None]
+    seen = (ballots.prompt <= ballots.prompt.max() // 2)[:, None]
     individual = learned.individual
     yield "visible pairs in order, all shown", pair_accuracy(individual, population, whole, whole)
     yield "hidden pairs in order, half shown", pair_accuracy(individual, population, half, whole & ~half)
-    other = whole & ~one_ballot
     yield (
-        "pairs of the other prompt in order, one ballot shown",
-        pair_accuracy(individual, population, one_ballot, other),
+        "pairs of the other prompt in order, one ballot shown"
+        if ballots.prompt.max() == 1
+        else "pairs of the other prompts in order, half of the ballots shown",
+        pair_accuracy(individual, population, whole & seen, whole & ~seen),
     )
     yield "KL, nats", individual.history[-1]["kl"]
-    mean = learned.mean
-    yield (
-        "types: silhouette of samples",
-        separation(mean + learned.sigma[:, None] * rng.standard_normal(mean.shape), population.type_of)[
-            "silhouette"
-        ],
-    )
-    for prompt, ranks in profiles_of(learned, learned.voters, ballots, seed):
+    z = learned.mean + learned.sigma[:, None] * rng.standard_normal(learned.mean.shape)
+    yield "types: silhouette of samples", separation(z, population.type_of)["silhouette"]
+    for prompt, ranks in profiles_of(learned, learned.voters, ballots, seed) if voters else ():
         truth = list(population.orders.values())[prompt]
         shares = np.array([(ranks == np.asarray(order)).all(axis=1).mean() for order in truth])
         yield (
             f"total variation, prompt {prompt}",
             0.5 * (np.abs(shares - population.shares).sum() + 1 - shares.sum()),
         )
+    if not voters:
+        error = [
+            np.abs(margins(ranks) - margins(ballots.profile(prompt))).mean()
+            for prompt, ranks in profiles_of(learned, learned.voters, ballots, seed)
+        ]
+        yield "error of margins", np.mean(error)
+
+
+MASKS = {"curriculum": Masking(), **FAILING}
 
 
 def masks(seed):
     """The curriculum and the four masks that the post found to fail."""
     population = population_of(populations.tennessee, seed)
-    base = IndividualConfig()
-    for name, masking in {"curriculum": base.masking, **FAILING}.items():
-        for figure, value in mask_figures(population, replace(base, masking=masking), seed):
+    for name, masking in MASKS.items():
+        for figure, value in mask_figures(population, replace(IndividualConfig(), masking=masking), seed):
             yield "tennessee", name, figure, value
 
 
-def sizes(seed):
-    """Does anybody have to tune the latent's size?"""
+def masks_noisy(seed, case):
+    """The same on noisy types: four prompts of five completions, Mallows."""
+    population = population_of(
+        populations.mallows_mixture, seed, n=1_000, prompts=4, completions=5, centres_seed=seed + 60
+    )
+    config = replace(IndividualConfig(), masking=MASKS[case])
+    for figure, value in mask_figures(population, config, seed, voters=False):
+        yield "mallows", case, figure, value
+
+
+def masks_early(seed, case):
+    """What is learned first, where places alone are hidden, as the post has it, and never whole ballots."""
+    name, steps, _ = case.split(", ")
     population, base = population_of(populations.tennessee, seed), IndividualConfig()
-    for latent in (2, 4, 8, 16, 64):
-        for name in ("curriculum", "full visibility", "hidden targets only", "all targets from the start"):
-            config = replace(
-                base,
-                masking={"curriculum": base.masking, **FAILING}[name],
-                architecture=replace(base.architecture, latent=latent),
-            )
-            for figure, value in mask_figures(population, config, seed):
-                yield "tennessee", f"{name}, latent {latent}", figure, value
+    config = replace(
+        base,
+        masking=replace(MASKS[name], hidden_ballots=0.0),
+        optimisation=replace(base.optimisation, steps=int(steps.split()[0])),
+    )
+    for figure, value in mask_figures(population, config, seed):
+        yield "tennessee", case, figure, value
+
+
+def sizes(seed, case):
+    """Does anybody have to tune the latent's size? Latent 8 is in `masks`."""
+    name, latent = case.split(", latent ")
+    population, base = population_of(populations.tennessee, seed), IndividualConfig()
+    architecture = replace(base.architecture, latent=int(latent))
+    config = replace(base, masking=MASKS[name], architecture=architecture)
+    for figure, value in mask_figures(population, config, seed):
+        yield "tennessee", case, figure, value
+
+
+masks_noisy.cases = tuple(MASKS)
+masks_early.cases = tuple(
+    f"{name}, {steps} steps, places alone"
+    for steps in (3_000, 300, 1_000)
+    for name in ("curriculum", "all targets from the start")
+)
+sizes.cases = tuple(f"curriculum, latent {n}" for n in (2, 64, 4, 16)) + tuple(
+    f"{name}, latent {n}" for name in FAILING for n in (2, 64)
+)

@@ -154,26 +154,17 @@ def types(seed):
             )
 
 
-def efficiency(seed):
-    """Error against ballots a rater, and against raters a prompt."""
-    for ballots in (1, 2, 3, 5, 10, 30):
-        settings = {
-            "n": 400,
-            "prompts": 30,
-            "completions": 5,
-            "ballots_per_rater": ballots,
-            "centres_seed": seed + 70,
-        }
-        yield from _thin(f"{ballots} ballots a rater", settings, seed)
-    for raters in (1, 2, 3, 5, 10, 30):
-        settings = {
-            "n": 10 * raters,
-            "prompts": 30,
-            "completions": 5,
-            "ballots_per_rater": 3,
-            "centres_seed": seed + 70,
-        }
-        yield from _thin(f"{raters} raters a prompt", settings, seed)
+def efficiency(seed, case):
+    """Error against ballots a rater (400 raters), and against raters a prompt (3 ballots each); 30 prompts of 5."""
+    number, what = int(case.split()[0]), case.split(" ", 1)[1]
+    n, each = (400, number) if what == "ballots a rater" else (10 * number, 3)
+    settings = {"n": n, "prompts": 30, "completions": 5, "ballots_per_rater": each, "centres_seed": seed + 70}
+    yield from _thin(case, settings, seed)
+
+
+efficiency.cases = tuple(
+    f"{number} {what}" for number in (1, 2, 3, 5, 10, 30) for what in ("raters a prompt", "ballots a rater")
+)
 
 
 def _thin(name, settings, seed):
@@ -221,24 +212,52 @@ def tails(seed):
     for method, estimate in found.items():
         for raters in (1, 2, 3):
             prompts = [p for p, r in tail.items() if r == raters]
-            rows = [int(np.flatnonzero(thin.prompt == p)[0]) for p in prompts]
-            lone = [
-                kendalltau(estimate.borda[p], -thin.profile(p)[thin.rater[r]]).statistic
-                for p, r in zip(prompts, rows)
+            lone = [  # one of those who saw the prompt, to the last place
+                max(
+                    kendalltau(estimate.borda[p], -said).statistic
+                    for said in thin.profile(p)[thin.rater[thin.prompt == p]]
+                )
+                for p in prompts
             ]
             right = [kendalltau(estimate.borda[p], goal.borda[p]).statistic for p in prompts]
-            yield (
-                f"{raters} raters saw the prompt",
-                method,
-                "order is a lone rater's",
-                np.mean(np.array(lone) > 0.999),
-            )
-            yield (
-                f"{raters} raters saw the prompt",
-                method,
-                "tau with the population's Borda",
-                np.nanmean(right),
-            )
+            where = f"{raters} raters saw the prompt"
+            yield where, method, "order is a lone rater's", np.mean(np.array(lone) > 0.999)
+            yield where, method, "tau with the population's Borda", np.nanmean(right)
+
+
+def tails_inverse(seed, case):
+    """One to ten raters of 2,000 saw the inverted prompt, all saw the prompt: is the rest inferred?"""
+    population, rng = population_of(populations.tennessee, seed), np.random.default_rng(seed)
+    whole, raters = population.ballots, int(case.split()[0])
+    saw = rng.permutation(whole.n_raters)[:raters]
+    stays = (whole.prompt == 0) | np.isin(whole.rater, saw)
+    thin = whole.keep(whole.mask & stays[:, None])
+    found, learned = ours(thin, seed)
+    goal = truth(population.complete, population.complete.contests())
+    for method, estimate in (baselines(thin, seed) | found).items():
+        place = lambda scores: np.sign(np.round(scores[:, None] - scores[None, :], 6))
+        lone = [
+            np.array_equal(place(estimate.borda[1]), place(-1.0 * said))
+            for said in thin.profile(1)[np.sort(saw)]
+        ]
+        yield case, method, "order is a lone rater's", max(lone)
+        yield (
+            case,
+            method,
+            "tau with the population's Borda",
+            kendalltau(estimate.borda[1], goal.borda[1]).statistic,
+        )
+        yield (
+            case,
+            method,
+            "error of Borda scores",
+            np.sqrt(np.mean((estimate.borda[1] - goal.borda[1]) ** 2)),
+        )
+    shown = replace(population, ballots=thin)
+    yield case, "simulated", "total variation, inverse", orders_gap(learned, shown, seed, 1)
+
+
+tails_inverse.cases = tuple(f"{n} raters saw the inverse" for n in (1, 2, 3, 10))
 
 
 def selection(seed):

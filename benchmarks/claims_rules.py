@@ -4,16 +4,20 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-from claims_latent import population_of
+from claims_latent import context_figures, population_of
 from claims_missing import VOTERS, baselines, orders_gap, ours
+from prefsampling.ordinal import mallows
 from reproduce import margins, profiles_of
 
 from socialrm import populations
 from socialrm.aggregation import aggregate
 from socialrm.baselines import Stages, fit_plackett_luce, observed
 from socialrm.density import fit_density
+from socialrm.diagnostics import separation
+from socialrm.missing import compare, hide_by_type, truth
 from socialrm.pipeline import RunConfig, electorate, learn
-from socialrm.social import rater_ballots, train_reward
+from socialrm.social import order_ballots, rater_ballots, train_reward
+from socialrm.unseen import prompt_support
 
 RULES = ("borda", "plurality", "irv", "copeland", "minimax", "schulze", "maximal_lottery")
 
@@ -118,45 +122,49 @@ def misreport(ballots, members, first, last):
     return replace(ballots, completion=completion, rank=rank)
 
 
-def strategic(seed):
-    """A coalition of the strongest minority misreports, and everything is learned from what it says."""
-    cases = {
-        "tennessee": (
-            population_of(populations.tennessee, seed, inverse=False),
-            0,
-            0,
-            1,
-        ),  # Memphis against Nashville
-        "distortion": (population_of(populations.distortion, seed), 0, 0, 4),  # the mild for A against E
-    }
-    for name, (population, kind, first, last) in cases.items():
-        ballots, rng = population.ballots, np.random.default_rng(seed)
-        mine = rng.permutation(np.flatnonzero(population.type_of == kind))
-        utilities = population.utilities.get("choose")
-        if utilities is None:  # a rater's own Borda score
-            utilities = -np.array(list(population.orders.values())[0], float)
-        for share in (0.0, 0.05, 0.1, 0.2):
-            said = misreport(ballots, mine[: round(share * ballots.n_raters)], first, last)
-            learned = learn(said, RunConfig(seed=seed, voters=VOTERS))
-            for who in ("completed", "simulated"):
-                voted = electorate(learned, said, RunConfig(seed=seed, voters=VOTERS, electorate=who))
-                ranks = dict(profiles_of(learned, voted, said, seed))[0]
-                for rule in RULES:
-                    scores = aggregate(ranks, rule, weights=voted.weight).scores
-                    chance = scores if rule == "maximal_lottery" else (scores == scores.max())
-                    chance = np.maximum(chance, 0) / np.maximum(chance, 0).sum()
-                    yield (
-                        f"{name}, {share:.0%}",
-                        f"{rule}, {who}",
-                        "coalition's utility",
-                        utilities[kind] @ chance,
-                    )
-                    yield (
-                        f"{name}, {share:.0%}",
-                        f"{rule}, {who}",
-                        "mean utility",
-                        population.shares @ utilities @ chance,
-                    )
+GAMES = {
+    # Borda elects Nashville. Knoxville's raters prefer Chattanooga, which wins if enough of them bury Nashville.
+    "burying": (populations.tennessee, {"shares": (0.40, 0.26, 0.10, 0.24), "inverse": False}, 3, 2, 1),
+    # Borda elects A, the favourite of those who hardly mind. Those who do mind can bury it.
+    "distortion": (populations.distortion, {}, 1, 4, 0),
+}
+
+
+def strategic(seed, case):
+    """A coalition of one type misreports (one completion first, one last), and everything is learned from what it says."""
+    name, share = case.split(", ")
+    make, settings, kind, first, last = GAMES[name]
+    population = population_of(make, seed, **settings)
+    ballots, rng, config = (
+        population.ballots,
+        np.random.default_rng(seed),
+        RunConfig(seed=seed, voters=VOTERS),
+    )
+    mine = rng.permutation(np.flatnonzero(population.type_of == kind))
+    utilities = population.utilities.get("choose")
+    if utilities is None:  # a rater's own Borda score
+        utilities = 3.0 - np.array(list(population.orders.values())[0], float)
+    said = misreport(ballots, mine[: round(float(share.rstrip("%")) / 100 * ballots.n_raters)], first, last)
+    learned, electorates = learn(said, config), {"rule alone": (said.profile(0), said.weight)}
+    for who in ("completed", "simulated"):
+        voted = electorate(learned, said, replace(config, electorate=who))
+        electorates[who] = dict(profiles_of(learned, voted, said, seed))[0], voted.weight
+    for who, (ranks, weight) in electorates.items():
+        for rule in RULES:
+            order = aggregate(ranks, rule, weights=weight)
+            chance = np.maximum(order.scores, 0) if rule == "maximal_lottery" else 1.0 * order.winners
+            chance = chance / chance.sum()
+            yield case, f"{rule}, {who}", "coalition's utility", utilities[kind] @ chance
+            yield case, f"{rule}, {who}", "mean utility", population.shares @ utilities @ chance
+            if who == "simulated" and rule in ("borda", "copeland"):  # to the end: the reward that is learned
+                pairs, contests = learned.individual.pairs, said.contests()
+                source = order_ballots(contests, order.ranks[None], pairs)
+                best = int(train_reward(source, pairs, key=jax.random.key(seed)).score().argmax())
+                yield case, f"{rule}, reward model", "coalition's utility", utilities[kind, best]
+                yield case, f"{rule}, reward model", "mean utility", population.shares @ utilities[:, best]
+
+
+strategic.cases = tuple(f"{name}, {share}%" for name in GAMES for share in (0, 5, 10, 20))
 
 
 def irrelevant(seed):
@@ -196,21 +204,53 @@ def irrelevant(seed):
             yield "trained without", f"{rule}, {who}", figure, changed(whole, trained)
 
 
-def noisy(seed):
-    """Populations without noiseless types: margins of voters, and vanilla's order against Borda's."""
-    cases = {
-        "mallows": population_of(
-            populations.mallows_mixture, seed, places_per_ballot=4, centres_seed=seed + 60
-        ),
-        "spatial": population_of(populations.spatial, seed, places_per_ballot=4, places_seed=seed + 60),
-    }
-    from socialrm.missing import compare, truth
+def noisy(seed, case):
+    """No noiseless types: one cluster of raters hardly ranks 30% of the items of each prompt. Mallows mixture and spatial."""
+    make, settings = {
+        "mallows": (populations.mallows_mixture, {"centres_seed": seed + 60}),
+        "spatial": (populations.spatial, {"places_seed": seed + 60}),
+    }[case]
+    population, rng = population_of(make, seed, n=1_000, **settings), np.random.default_rng(seed)
+    complete = population.complete
+    ballots = complete.keep(hide_by_type(complete, rng=rng).stays)
+    found, learned = ours(ballots, seed)
+    goal = truth(complete, complete.contests())
+    for method, estimate in (baselines(ballots, seed) | found).items():
+        for score, value in compare(estimate, goal).items():
+            if np.isfinite(value):
+                yield case, method, score, value
+        yield case, method, "error of margins", 2 * np.nanmean(np.abs(estimate.support - goal.support))
+    if case == "mallows":
+        z = learned.mean + learned.sigma[:, None] * rng.standard_normal(learned.mean.shape)
+        for figure, value in separation(z, population.type_of).items():
+            yield case, "latent", f"types: {figure}", value
+        for figure, value in context_figures(learned.individual, complete, population.type_of):
+            yield case, "latent", figure, value
 
-    for name, population in cases.items():
-        found, _ = ours(population.ballots, seed)
-        goal = truth(population.complete, population.complete.contests())
-        for method, estimate in (baselines(population.ballots, seed) | found).items():
-            for score, value in compare(estimate, goal).items():
-                if np.isfinite(value):
-                    yield name, method, score, value
-            yield name, method, "error of margins", 2 * np.nanmean(np.abs(estimate.support - goal.support))
+
+noisy.cases = "mallows", "spatial"
+
+
+def noisy_unseen(seed):
+    """The inverted prompt that Nashville never rated, where every ballot is a noisy copy of its type's (Mallows)."""
+    population = population_of(populations.inverted_missing, seed)
+    whole, phi = population.complete, 0.3
+    size = whole.n_places
+    shuffled = mallows(whole.n_ballots, size, phi, central_vote=np.arange(size), seed=seed)
+    complete = replace(whole, completion=np.take_along_axis(whole.completion, np.asarray(shuffled), axis=1))
+    rated = set(zip(population.ballots.rater.tolist(), population.ballots.prompt.tolist()))
+    stays = np.array([pair in rated for pair in zip(complete.rater.tolist(), complete.prompt.tolist())])
+    ballots = complete.keep(complete.mask & stays[:, None])
+    found, learned = ours(ballots, seed)
+    goal = truth(complete, complete.contests())
+    for method, estimate in (baselines(ballots, seed) | found).items():
+        for prompt in (0, 1):
+            gap = 2 * np.nanmean(np.abs(estimate.support[prompt] - goal.support[prompt]))
+            yield "inverted, noisy", method, f"error of margins, prompt {prompt}", gap
+    mine = population.type_of == population.types.index("Nashville")
+    voted = electorate(learned, ballots, RunConfig(seed=seed, voters=VOTERS, electorate="completed"))
+    ranks = dict(profiles_of(learned, voted, ballots, seed))[1]
+    error = margins(ranks[mine[voted.rater]]) - margins(complete.profile(1)[mine])
+    yield "inverted, noisy", "completed", "error of margins, prompt 1, unseen type", np.abs(error).mean()
+    support = prompt_support(learned.individual, ballots, learned.mean, learned.sigma)
+    yield "inverted, noisy", "completed", "support of the unseen cell", np.median(support[mine, 1])
