@@ -246,6 +246,7 @@ for command in (
     commands.diff,
     commands.export,
     commands.profile,
+    commands.raters,
     commands.report,
 ):
     app.command()(command)

@@ -114,14 +114,16 @@ def read_folder(
     run["history"] = [json.loads(line) for line in lines if line.strip()]
     if (folder / "voters.npz").exists():
         run["voters"] = _arrays(folder / "voters.npz")
-    impact = {}
+    impact, gains = {}, {}
     for row in _rows(folder / "rule_impact.csv", "prompt", "rule", "winner"):
         impact.setdefault(row["prompt"], {}).setdefault(row["rule"], []).append(row["winner"])
+        if row.get("gain"):  # share of voters who rank it above the run's own winner
+            gains.setdefault(row["prompt"], {})[row["winner"]] = float(row["gain"])
     run["contests"] = {
         row["prompt"]: row for row in _rows(folder / "contests.csv", "prompt", "support", "decided")
     }
     run["welfare"] = _rows(folder / "group_welfare.csv", "rule", "group", "welfare", "worst_off")
-    return run | {"impact": impact, "folder": folder}
+    return run | {"impact": impact, "gains": gains, "folder": folder}
 
 # %% ../nbs/33_findings.ipynb #55863ef6
 def changed_winners(

@@ -121,7 +121,12 @@ def order_generated(
     rule: str | None = None,  # a name of a rule; None: the run's
     **options,  # of `order`
 ) -> Iterator[dict[str, Any]]:  # prompt, chosen, rejected
-    "Preference pairs between the completions that a policy writes; equal ones count once."
+    "Preference pairs between the completions that a policy writes; equal ones count once. `ValueError` where nothing differs."
     contests = {prompt: list(dict.fromkeys(generate(prompt))) for prompt in dict.fromkeys(prompts)}
-    table, found = order(run, {p: c for p, c in contests.items() if len(c) > 1}, rule, **options)
+    several = {prompt: completions for prompt, completions in contests.items() if len(completions) > 1}
+    if not several:
+        raise ValueError(
+            "no prompt has two different completions: sample more of each, or at a higher temperature"
+        )
+    table, found = order(run, several, rule, **options)
     yield from social_pairs(table, found.ranks)

@@ -164,18 +164,23 @@ def _pages(social, vanilla, sure, names):
     return pages, len(social) - len(shown), most, any(len(t) > most for t in texts)
 
 # %% ../nbs/42_report.ipynb #1681b64c
-def _impact(impact, texts, most, shown=200):
-    "Sensitive contests: each winner with the rules that choose it."
+def _impact(impact, gains, texts, most, shown=200):
+    "Sensitive contests: each winner with the rules that choose it, and the share of voters who gain and who lose by it."
     found = sensitive(impact)
     table = []
     for prompt in found[:shown]:
-        winners = {}
+        winners, share = {}, gains.get(prompt, {})
         for rule, names in impact[prompt].items():
-            said = (_cut(texts.get(n, n), min(most, 100)) for n in sorted(names))
-            winners.setdefault(" = ".join(said), []).append(rule)
-        winners = sorted(winners.items(), key=lambda item: -len(item[1]))
+            winners.setdefault(tuple(sorted(names)), []).append(rule)
+        rows = []
+        for names, rules in sorted(winners.items(), key=lambda item: -len(item[1])):
+            known = [share.get(n, 0.5) for n in names] if any(n in share for n in names) else []
+            gain = sum(known) / len(known) if known else None
+            said = " = ".join(_cut(texts.get(n, n), min(most, 100)) for n in names)
+            words = ("", "") if gain is None else (f"{gain:.0%}", f"{1 - gain:.0%}")
+            rows.append((said, ", ".join(rules), *words))
         prompt = _cut(texts.get(prompt, prompt), most)
-        table.append({"prompt": prompt, "winners": [(w, ", ".join(r)) for w, r in winners]})
+        table.append({"prompt": prompt, "winners": rows, "gains": bool(share)})
     return table, max(0, len(found) - shown)
 
 # %% ../nbs/42_report.ipynb #9887ae96
@@ -189,7 +194,7 @@ FILES = {
     "group_welfare.csv": "what each rule does to each group",
     "vanilla_orders.csv": "the same of the vanilla reward model",
     "social_pairs.jsonl": "prompt, chosen, rejected, margin, share, support: for a trainer",
-    "rule_impact.csv": "prompt, rule, winner",
+    "rule_impact.csv": "prompt, rule, winner, share of voters who gain by it",
     "voters.npz": "the electorate",
     "pairs.json": "what the models can score",
     "individual.safetensors": "the individual reward model",
@@ -220,7 +225,7 @@ def _context(run):
     rule = str(config.get("rule", "the rule"))
     social, vanilla, impact = run["social"], run["vanilla"], run["impact"]
     pages, hidden, most, cut = _pages(social, vanilla, run["contests"], run["texts"])
-    sensitive_table, impact_hidden = _impact(impact, run["texts"], most)
+    sensitive_table, impact_hidden = _impact(impact, run["gains"], run["texts"], most)
     counts = [(n, metrics[f"n_{n}"]) for n in ("raters", "ballots", "completions") if f"n_{n}" in metrics]
     data_warnings, health_warnings = quality.get("warnings", []), metrics.get("warnings", [])
     numbers = [(n, show(v)) for n, v in counts] + [("contests", show(len(social)))]

@@ -124,16 +124,19 @@ def _write_table(path, rows):
 
 # %% ../nbs/44_runs.ipynb #937700e5
 def _write_impact(run, path):
-    "prompt, rule, winner: a row for every winner; slates have several by design, and are left out."
+    "A row for every winner, and the share of voters who rank it above the run's own; slates are left out: they have several by design."
     orders = {rule: order for rule, order in run.orders.items() if find_rule(rule).gives != "slate"}
     with path.open("w", newline="", encoding="utf-8") as lines:
         table = csv.writer(lines, lineterminator="\n")
-        table.writerow(["prompt", "rule", "winner"])
+        table.writerow(["prompt", "rule", "winner", "gain"])
         for contest in range(len(run.contests)):
             prompt = run.contests.vocabulary.prompts[run.contests.prompt[contest]]
+            own = run.order.ranks[contest] == 0
+            gain = (1 + run.margins[contest][:, own].mean(axis=1)) / 2  # share of voters
             for rule, order in orders.items():
                 for winner in np.flatnonzero(order.ranks[contest] == 0):
-                    table.writerow([prompt, rule, run.contests.names(contest)[winner]])
+                    share = "" if own[winner] else round(float(gain[winner]), 4)
+                    table.writerow([prompt, rule, run.contests.names(contest)[winner], share])
 
 # %% ../nbs/44_runs.ipynb #63cc112a
 ROWS = 4_096  # scored at a time

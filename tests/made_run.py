@@ -81,11 +81,16 @@ def make_run(folder, contests, *, seed=0, quality=True):
     shares = np.array([0.42, 0.26, 0.15, 0.17])
     with (folder / "rule_impact.csv").open("w", newline="", encoding="utf-8") as lines:
         out = csv.writer(lines)
-        out.writerow(["prompt", "rule", "winner"])
+        out.writerow(["prompt", "rule", "winner", "gain"])
+        own = {}
         for rule in RULES:
             target = {"borda": "social_orders.csv", "plurality": "vanilla_orders.csv"}.get(rule, "other.csv")
             winners = write_orders(folder / target, contests, rule, voters, shares)
-            out.writerows([p, rule, w] for p, names in winners.items() for w in names)
+            own = own or winners  # the first rule is the run's
+            for i, (p, names) in enumerate(winners.items()):
+                place = {name: voters[i, :, c] for c, name in enumerate(contests[p])}
+                gain = {w: np.mean([shares @ (place[w] < place[o]) for o in own[p]]) for w in names}
+                out.writerows([p, rule, w, "" if w in own[p] else round(gain[w], 4)] for w in names)
     (folder / "other.csv").unlink()
     if quality:
         ballots = [(f"r{i}", p, names) for i in range(4) for p, names in contests.items() if len(names) > 1]

@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 
 from socialrm.ballots import make_ballots
 from socialrm.cli import app
-from socialrm.exports import simulated_profiles, to_dataset, to_pref_voting
+from socialrm.exports import simulated_profiles, to_dataset, to_pref_voting, write_raters
 from socialrm.pipeline import run
 from socialrm.readers import read
+from socialrm.runs import load
+from socialrm.writers import write_csv
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +46,24 @@ def test_no_file_names_a_rater(folder):
         assert path.is_dir() or b"example.org" not in path.read_bytes(), path
     with np.load(folder / "voters.npz") as arrays:
         assert "rater" not in arrays.files
+
+
+def test_raters_are_pseudonyms_unless_asked_otherwise(folder, tmp_path):
+    write_csv(ballots(), tmp_path / "ratings.csv")
+    options = ["raters", str(folder), str(tmp_path / "ratings.csv"), "--to", str(tmp_path / "raters.csv")]
+    tables = {}
+    for named in ([], ["--named"]):
+        result = CliRunner().invoke(app, [*options, *named])
+        assert result.exit_code == 0, result.stderr
+        tables[bool(named)] = (tmp_path / "raters.csv").read_text().splitlines()[1:]
+    rows = {named: [row.split(",", 1) for row in table] for named, table in tables.items()}
+    assert [row[0] for row in rows[False]] == [f"rater {i + 1}" for i in range(len(rows[True]))]
+    assert rows[True][0][0] == "rater-0@example.org" and "example.org" not in "".join(tables[False])
+    assert sorted(row[1] for row in rows[False]) == sorted(row[1] for row in rows[True])
+    assert [row[1] for row in rows[False]] != [row[1] for row in rows[True]]
+    with pytest.raises(ValueError, match="not the ratings that the run was trained on"):
+        other = make_ballots([("ann", "Tea?", ["green", "black"])])
+        write_raters(load(folder), other, tmp_path / "x.csv", rng=np.random.default_rng(0))
 
 
 def test_groups_have_their_welfare(folder):

@@ -137,6 +137,18 @@ def test_it_is_made_of_whatever_is_there(tmp_path):
         write_report(folder)
 
 
+def test_who_gains_and_who_loses_by_another_rule(tmp_path):
+    folder = make_run(tmp_path, {"A?": ["x", "y", "z"], "B?": ["u", "v"]})
+    write_table = lambda rows: (folder / "rule_impact.csv").write_text("prompt,rule,winner,gain\n" + rows)
+    write_table("A?,borda,x,\nA?,plurality,y,0.38\nB?,borda,u,\nB?,plurality,u,\n")
+    write_report(folder)
+    page = (folder / "report.html").read_text()
+    assert "<td>y</td><td>plurality</td><td>38%</td><td>62%</td>" in page
+    assert "<td>x</td><td>borda</td><td></td><td></td>" in page
+    write_table("A?,borda,x,\nA?,plurality,y,\n")
+    assert "38%" not in write_report(folder).read_text()  # a table from before there were shares
+
+
 def test_lotteries_and_losers_have_scores(tmp_path):
     folder = make_run(tmp_path / "run", {"x": ["a", "b", "c"]}, quality=False)
     rows = "prompt,completion,rank,score\nx,a,0,0.5\nx,b,0,0.5\nx,c,2,-inf\n"

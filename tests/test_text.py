@@ -147,6 +147,8 @@ def test_new_contests_get_an_order(text_run):
     np.testing.assert_array_equal(first, again)
     pairs = list(order_generated(loaded, ["Why?"], lambda prompt: ["yes", LONG, "yes", prompt]))
     assert {p["prompt"] for p in pairs} == {"Why?"} and 1 <= len(pairs) <= 3
+    with pytest.raises(ValueError, match="no prompt has two different completions"):
+        list(order_generated(loaded, ["Why?"], lambda prompt: ["yes", "yes"]))
 
 
 def test_command_scores_and_orders(text_run, tmp_path):
