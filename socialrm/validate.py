@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from .ballots import Ballots
+from .bounds import settled
 from .comparisons import near_duplicates, nodes, parts
 from .readers import ReadReport
 
@@ -197,6 +198,16 @@ def _missing(ballots):
     first = f"{absent[0][0]!r} on {_named([absent[0][1]])}"
     return facts, [f"a group never rated a prompt, {_many(absent, 'time')} (first: {first}): {why}"]
 
+# %% ../nbs/43_validate.ipynb #43b0e002
+def _settled(ballots):
+    "Pairs that no opinion on unranked completions could turn."
+    facts = settled(ballots)
+    if facts["share_by_majority"] >= 0.5 or not facts["pairs"]:
+        return facts, []
+    many = f"{facts['pairs'] - facts['majority_settled']:,} of {facts['pairs']:,} pairs of candidates"
+    why = "if raters skip what they dislike, or like, no model can put that right"
+    return facts, [f"for {many} the majority rests on what raters left out: {why}"]
+
 # %% ../nbs/43_validate.ipynb #96c048c0
 # Seconds on two CPU cores, read off runs on Tennessee, breakfast and UKPConvArg; compiling is in the fixed part.
 _FIXED, _A_STEP, _AN_ELEMENT, _A_VOTE = 30.0, 2e-3, 1e-6, 5e-6
@@ -228,9 +239,12 @@ def validate(
         "connectedness": _connectedness(ballots),
         "overlap": _overlap(ballots),
         "missing": _missing(ballots),
+        "settled": _settled(ballots),
     }
     clones = near_duplicates(ballots)
-    warnings = [w for name in ("connectedness", "overlap", "missing", "size") for w in sections[name][1]]
+    warnings = [
+        w for name in ("connectedness", "overlap", "settled", "missing", "size") for w in sections[name][1]
+    ]
     if clones:
         text = f"{_many(clones, 'pair')} of completions with nearly the same text ({_named(clones[0][1:])})"
         warnings.append(f"{text}: clones split or add support under most rules")

@@ -39,7 +39,7 @@ def fact_rows(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
 # %% ../nbs/74_words.ipynb #bd5d8158
 def data_words(
     facts: Mapping[str, Mapping[str, Any]],  # of `validate`
-) -> str:  # two sentences
+) -> str:  # three or four sentences
     "What the counts of `validate` say, for people."
     if not facts:
         return "This run kept no counts of its ratings."
@@ -47,10 +47,12 @@ def data_words(
     compared = facts["overlap"]["pairs_of_candidates_compared"]
     often = show(facts["overlap"]["ballots_a_compared_pair"]["median"])
     joined, all_ = (facts["connectedness"][n] for n in ("connected_contests", "contests"))
+    fixed, pairs = (facts.get("settled", {}).get(n, 0) for n in ("majority_settled", "pairs"))
+    sure = f" Whatever raters think of what they left out, the majority stands in {fixed:,} of {many(pairs, 'pair')} of candidates."
     return (
         f"Half of the raters gave {half} ballots or fewer. Of all pairs of candidates {compared:.0%} were compared, half of those on "
         f"{often} ballots or fewer. Comparisons connect all candidates in {joined:,} of {many(all_, 'contest')}."
-    )
+    ) + (sure if pairs else "")
 
 # %% ../nbs/74_words.ipynb #6db6c14f
 HEALTH = {
