@@ -33,6 +33,7 @@ from socialrm.shell import (
     load_ratings,
     load_run,
     output,
+    prepare,
     text_encoder,
     top,
 )
@@ -170,15 +171,26 @@ def run(
     social_members: Annotated[
         int, typer.Option(min=1, help="social models trained at once, for cautious scores")
     ] = 1,
+    devices: Annotated[int, typer.Option(min=0, help="that share raters and voters; 0: all")] = 1,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="one of several processes, found as JAX finds them")
+    ] = False,
 ) -> None:
     "Ratings in, a folder out: social orders and pairs, both models, and a report."
-    check_folder(out, force)
+    first = prepare(distributed)
+    if first:
+        check_folder(out, force)
     interpretation = "embeddings" if encoder else interpretation
     shares = _shares(weights)
     sure = {"min_support": min_support, "seeds": seeds}
     settings = {name: value for name, value in sure.items() if value is not None}
     settings |= {"rule": rule, "seats": seats, "normalise": normalise, "target": target}
-    settings |= {"seed": seed, "electorate": electorate, "orders": orders}
+    settings |= {
+        "devices": 0 if distributed else devices,
+        "seed": seed,
+        "electorate": electorate,
+        "orders": orders,
+    }
     config = _config(interpretation, voters, steps, social_members, **settings)
     read_as = {"layout": layout, "rater": rater_column, "group": group_column, "split": split}
     ballots, report = load_ratings(ratings, unranked=unranked, **read_as)
@@ -197,7 +209,8 @@ def run(
     progress = Progress({stage: part.optimisation.steps for stage, part in lengths.items()})
     pipeline.run(ballots, config, out=out, report=report, progress=progress, force=force)
     progress.close()
-    _summarise(out, rule)
+    if first:
+        _summarise(out, rule)
 
 # %% ../nbs/41_cli.ipynb #5d3733f6
 def _summarise(folder, rule):
@@ -232,6 +245,7 @@ def score(
     "Add the social reward model's score to rows of prompt and completion; higher is better."
     from socialrm.rows import is_json, read_rows, write_rows
 
+    prepare()
     rows = read_rows(file)
     run = load_run(folder, encoder, device, batch_size, cache)
     scores = run.score([r["prompt"] for r in rows], [r["completion"] for r in rows], objective)

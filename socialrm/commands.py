@@ -31,6 +31,7 @@ from socialrm.shell import (
     load_ratings,
     load_run,
     output,
+    prepare,
 )
 
 # %% ../nbs/76_commands.ipynb #b6238512
@@ -90,6 +91,7 @@ def order(
     from socialrm.new_contests import order, read_contests
     from socialrm.rows import write_orders
 
+    prepare()
     asked = read_contests(contests)
     run = load_run(folder, encoder, device, batch_size, cache)
     table, found = order(run, asked, rule, seats=seats, seed=seed)

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from .ballots import Ballots
+from .devices import spread, whole
 from .individual import Individual, Pairs, rewards
 
 # %% ../nbs/25_electorates.ipynb #8cbb57cb
@@ -200,10 +201,16 @@ def completed(
     return Electorate(z, rater, ballots.weight[rater], **options)
 
 # %% ../nbs/25_electorates.ipynb #5bec0425
-_modal = jax.jit(jax.vmap(modal_ballot, (0, None)))
-_sampled = jax.jit(jax.vmap(lambda r, w, k: sampled_draw(r, w, key=k), (0, None, 0)))
-_completed = jax.jit(jax.vmap(lambda r, w, o, k: completed_draw(r, w, o, key=k), (0, None, 0, 0)))
-_partial = jax.jit(jax.vmap(lambda r, w, a, p, k: partial_draw(r, w, a, p, key=k), (0, None, 0, 0, 0)))
+def _each(ballot):
+    "One voter's function for all voters, spread over the devices; the second argument is the contest's."
+    every = lambda rewards, where, *own: jax.vmap(lambda r, *o: ballot(r, where, *o))(rewards, *own)
+    return jax.jit(lambda rewards, where, *own: whole(every(spread(rewards), where, *spread(own))))
+
+
+_modal = _each(modal_ballot)
+_sampled = _each(lambda r, w, k: sampled_draw(r, w, key=k))
+_completed = _each(lambda r, w, o, k: completed_draw(r, w, o, key=k))
+_partial = _each(lambda r, w, a, p, k: partial_draw(r, w, a, p, key=k))
 
 
 def observations(

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .architecture import Architecture, IndividualModel
 from .ballots import Ballots
+from .devices import spread, whole
 from .losses import kl_to_standard_normal, list_mle
 from .masking import Masking, draw_masks, places, rho
 from socialrm.pairs import (
@@ -132,7 +133,7 @@ def objective(
     rater = jax.random.choice(key_rater, trained, (batch,))
     first = jax.random.randint(key_first, (batch,), 0, jnp.maximum(examples.count[rater], 1))
     look = lambda rater, first: examples.look(rater, first, config.architecture.context)[:2]
-    (pair, rank), inputs = jax.vmap(look)(rater, first), examples.inputs
+    (pair, rank), inputs = jax.vmap(look)(spread(rater), spread(first)), examples.inputs
     if pair.size < len(inputs[0]):  # a long table: interpret only what this batch looks at
         inputs = take_inputs(inputs, jnp.maximum(pair, 0).reshape(-1))
         pair = jnp.where(pair >= 0, jnp.arange(pair.size).reshape(pair.shape), -1)
@@ -141,7 +142,9 @@ def objective(
     terms = lambda pair, rank, key: _rater_terms(
         model, interpreted, feature, pair, rank, fraction, config, key=key
     )
-    nll, equal, targets, kl, squared, sigma = jax.vmap(terms)(pair, rank, jax.random.split(key_terms, batch))
+    nll, equal, targets, kl, squared, sigma = jax.vmap(terms)(
+        spread(pair), spread(rank), spread(jax.random.split(key_terms, batch))
+    )
     total, stage = jnp.maximum(targets.sum(), 1), rho(fraction, config.masking)
     unexplained = jax.lax.stop_gradient(nll.sum() / jnp.maximum(equal.sum(), 1e-6))
     beta = config.beta * jnp.clip(unexplained**config.sharpen, 0.125, 1.0)
@@ -229,7 +232,7 @@ def _encode(graph, context, params, examples, shown, rater, first):
         what = interpreted.completion[pair], interpreted.prompt[pair]
         return model.encoder(*what, place, share, jnp.arange(context), relative, visible)
 
-    return jax.vmap(one)(rater, first)
+    return whole(jax.vmap(one)(spread(rater), spread(first)))
 
 
 def embed(
@@ -264,7 +267,7 @@ def embed(
 # %% ../nbs/23_individual.ipynb #f5592787
 @jax.jit(static_argnums=0)
 def _rewards(graph, params, inputs, z):
-    return nnx.merge(graph, params).score(inputs, z)
+    return whole(nnx.merge(graph, params).score(inputs, spread(z)))
 
 
 def rewards(

@@ -57,6 +57,7 @@ class RunConfig:
     )  # for the rule's impact
     resamples: int = 200  # of raters, for the support of every order; 0: none
     seeds: int = 1  # trainings that an order has to hold in
+    devices: int = 1  # that share raters and voters; 0: all of all processes
     min_support: float = 0.9  # of a pair for a trainer; below it the pair is undecided and left out
     individual: IndividualConfig = field(default_factory=IndividualConfig)
     density: DensityConfig = field(default_factory=DensityConfig)
@@ -73,6 +74,8 @@ class RunConfig:
             raise ValueError(f"target {self.target!r} needs a lottery, and {self.rule} is none: use 'order'")
         if self.voters < 1:
             raise ValueError(f"voters is {self.voters}: at least one has to vote")
+        if self.devices < 0:
+            raise ValueError(f"devices is {self.devices}: give a number, or 0 for all there are")
         if self.members is not None and self.members < 1:
             raise ValueError(f"members is {self.members}: at least one model has to be trained")
         if self.resamples < 0 or self.seeds < 1 or not 0 <= self.min_support <= 1:

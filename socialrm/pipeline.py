@@ -22,6 +22,7 @@ from jaxtyping import Float
 from .aggregation import SocialOrder
 from .assessment import held_out_trial, judged, watches
 from .ballots import Ballots, Contests
+from .devices import is_first, shares_devices
 from .embeddings import with_embeddings
 from socialrm.learning import (
     Learned,
@@ -107,6 +108,7 @@ def _spread(voters, contests):
     return np.unique(np.linspace(0, voters - 1, min(voters, most)).astype(int))
 
 
+@shares_devices
 def run(
     ballots: Ballots,
     config: RunConfig = RunConfig(),
@@ -117,7 +119,7 @@ def run(
     force: bool = False,  # write into a folder that is not empty
 ) -> Run:
     "All stages on these ballots. `ValueError` on a folder in use, or a rule that does not fit, before any work."
-    folder = None if out is None else _claim(Path(out), force)
+    folder = None if out is None or not is_first() else _claim(Path(out), force)
     readers = config.individual.interpretation, config.social.interpretation
     if "embeddings" in readers and ballots.vocabulary.vectors is None:
         ballots = with_embeddings(ballots)

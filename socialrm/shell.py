@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['File', 'RuleName', 'Seats', 'Out', 'Unranked', 'Layout', 'Rater', 'Group', 'Split', 'Encoder', 'Device', 'BatchSize',
-           'Cache', 'load_ratings', 'output', 'check_folder', 'text_encoder', 'load_run', 'Progress', 'plain', 'top']
+           'Cache', 'load_ratings', 'output', 'check_folder', 'text_encoder', 'load_run', 'prepare', 'Progress',
+           'plain', 'top']
 
 # %% ../nbs/75_shell.ipynb #3a8e6a0c
 """Options, ratings, runs and progress for the commands."""
@@ -107,6 +108,16 @@ def load_run(folder, encoder, device, batch_size, cache):
         return found
     options = {"device": device, "batch": batch_size, "cache": cache}
     return replace(found, encoder=replace(found.encoder, **options))
+
+
+def prepare(distributed: bool = False) -> bool:  # whether this process writes files
+    "Join the other processes of a job, and keep what is compiled for the next run."
+    from socialrm.devices import is_first, join_processes, keep_compiled
+
+    if distributed:
+        join_processes()
+    keep_compiled()
+    return is_first()
 
 # %% ../nbs/75_shell.ipynb #b09cd676
 class Progress:

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Int
 
 from .architecture import Architecture, RewardModel
 from .ballots import Ballots, Contests
+from .devices import spread
 from .ensemble import combine, each, fit_members, stack
 from .losses import pairwise
 from socialrm.pairs import (
@@ -102,6 +103,7 @@ def pooled(
     if size > batch:
         drawn = jnp.searchsorted(jnp.cumsum(pool.share), jax.random.uniform(key, (batch,)))
         chosen, weight = jnp.minimum(drawn, size - 1), jnp.full(batch, 1 / batch)
+    chosen = spread(chosen)
     pair = pool.pair[chosen]
     rewards = _rewards(model, pool.inputs, pair, key=key_dropout)
     losses = jax.vmap(pairwise)(rewards, pool.rank[chosen], pair >= 0)

@@ -20,6 +20,8 @@ import numpy as np
 import optax
 from flax import nnx
 
+from .devices import device_count, laid, whole
+
 # %% ../nbs/28_training.ipynb #c8aeed3a
 @dataclass(frozen=True)
 class Optimisation:
@@ -31,6 +33,7 @@ class Optimisation:
     weight_decay: float = 1e-4  # of adamw
     clip: float = 1.0  # largest norm of a gradient
     chunk: int = 100  # steps between two looks at the loss
+    sharded: bool = False  # over several devices: parameters and optimiser state split, not copied
 
     def __post_init__(self):
         if min(self.steps, self.batch, self.chunk) < 1 or not self.learning_rate > 0:
@@ -49,20 +52,22 @@ class _Shape:
 
     tree: jax.tree_util.PyTreeDef
     shapes: tuple[tuple[int, ...], ...]
+    padding: int = 0  # zeros at the end, so that devices can share the vector
 
     @classmethod
-    def of(cls, params) -> "_Shape":
+    def of(cls, params, devices: int = 1) -> "_Shape":
         leaves, tree = jax.tree.flatten(params)
-        return cls(tree, tuple(leaf.shape for leaf in leaves))
+        return cls(tree, tuple(leaf.shape for leaf in leaves), -sum(leaf.size for leaf in leaves) % devices)
 
     def vector(self, params) -> jax.Array:
         "All numbers end to end."
-        return jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(params)])
+        vector = jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(params)])
+        return jnp.pad(vector, (0, self.padding)) if self.padding else vector
 
     def parts(self, vector: jax.Array):
         "The arrays again."
         sizes = [math.prod(shape) for shape in self.shapes]
-        leaves = jnp.split(vector, np.cumsum(sizes)[:-1].tolist())
+        leaves = jnp.split(vector[: sum(sizes)], np.cumsum(sizes)[:-1].tolist())
         return jax.tree.unflatten(self.tree, [x.reshape(s) for x, s in zip(leaves, self.shapes)])
 
 # %% ../nbs/28_training.ipynb #32798512
@@ -84,15 +89,18 @@ def _run_chunk(loss, config, optimisation, model_of, carry, fixed, data, key, fi
         new = (optax.apply_updates(vector, updates), new_state)
         running = index < optimisation.steps
         carry = jax.tree.map(lambda new, old: jnp.where(running, new, old), new, carry)
-        return carry, {"loss": value} | metrics
+        return laid(carry, optimisation.sharded), whole({"loss": value} | metrics)
 
     return jax.lax.scan(step, carry, first + jnp.arange(optimisation.chunk))
 
 # %% ../nbs/28_training.ipynb #f85e56ac
+_collect = jax.jit(whole)
+
+
 def fit(
     model: nnx.Module,  # trained in place
     loss: Callable,  # see above
-    data,  # pytree of arrays, handed to the loss
+    data,  # pytree of arrays, handed to the loss; or a function that gives a chunk's, from its first step
     config,  # hashable settings, handed to the loss
     optimisation: Optimisation,  # how to train
     *,
@@ -101,13 +109,15 @@ def fit(
 ) -> list[dict]:  # one row per chunk: the last step's number and the chunk's mean of each metric
     "Train the `nnx.Param`s of `model`; `FloatingPointError` says in which steps a loss stopped being finite."
     graph, params, fixed = nnx.split(model, nnx.Param, ...)
-    shape = _Shape.of(params)
+    shape = _Shape.of(params, device_count())
     vector = shape.vector(params)
     carry = (vector, optimisation.transformation().init(vector))
+    if device_count() > 1:
+        carry = jax.jit(partial(laid, sharded=optimisation.sharded))(carry)
     history = []
     for first in range(0, optimisation.steps, optimisation.chunk):
         last = min(first + optimisation.chunk, optimisation.steps)
-        arrays = carry, fixed, data, key, jnp.int32(first)
+        arrays = carry, fixed, data(first) if callable(data) else data, key, jnp.int32(first)
         carry, metrics = _run_chunk(loss, config, optimisation, (graph, shape), *arrays)
         row = {name: float(np.mean(values[: last - first])) for name, values in metrics.items()}
         if not np.isfinite(row["loss"]):
@@ -118,5 +128,5 @@ def fit(
         history.append({"step": last} | row)
         if progress is not None:
             progress(history[-1])
-    nnx.update(model, shape.parts(carry[0]))
+    nnx.update(model, shape.parts(_collect(carry[0])))
     return history

@@ -1,5 +1,7 @@
 """Strict numerics for every test: dtype and rank promotion raise, keys are used once."""
 
+import os
+
 import jax
 import pytest
 from hypothesis import settings
@@ -16,3 +18,6 @@ def strict_numerics():
         jax.debug_key_reuse(True),
     ):
         yield
+
+
+os.environ.setdefault("SOCIALRM_COMPILED", "off")  # no test writes machine code to the user's cache

@@ -64,6 +64,7 @@ class RunConfig:
     electorate: str = "auto"
     orders: str = "sampled"
     voters: int = 10_000
+    devices: int = 1
     seeds: int = 1
     min_support: float = 0.9
     individual: Stage = field(default_factory=Stage)

@@ -1,0 +1,106 @@
+"Several devices and processes: the numbers of one."
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROGRAM = """
+import sys
+import jax
+import numpy as np
+from dataclasses import replace
+from socialrm import devices
+from socialrm.architecture import Architecture
+from socialrm.density import MixtureDensity
+from socialrm.electorates import draw, simulated
+from socialrm.individual import IndividualConfig, embed, objective, rewards, train_individual
+from socialrm.populations import tennessee
+from socialrm.social import SocialConfig, rater_ballots, train_reward
+from socialrm.training import Optimisation
+
+out, count, split = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "sharded"
+if sys.argv[4] == "processes":
+    print("processes", devices.join_processes())
+ballots = tennessee(200, key=jax.random.key(0)).ballots
+how = Optimisation(steps=20, batch=64, chunk=10, sharded=split)
+small = Architecture(width=16, blocks=1, heads=2, hidden=16, features=8)
+config = IndividualConfig(architecture=small, optimisation=how)
+with devices.on_devices(count):
+    seen = []
+    found = train_individual(ballots, config, key=jax.random.key(1), progress=seen.append)
+    mean, sigma = embed(found, ballots)
+    social = train_reward(
+        rater_ballots(ballots, found.pairs), found.pairs, SocialConfig(optimisation=replace(how, batch=8)), key=jax.random.key(2)
+    )
+    density = MixtureDensity(np.ones(1), np.zeros((1, 8)), np.eye(8)[None])
+    voters, _ = simulated(density, 1_003, rng=np.random.default_rng(0))
+    contest = ballots.contests()
+    ranks, utility = draw(found, voters, ballots, 0, contest.completion[0], key=jax.random.key(3))
+    devices_used = devices.device_count()
+if devices.is_first():
+    np.savez(
+        out, loss=[row["loss"] for row in found.history], unexplained=[row["unexplained"] for row in found.history],
+        mean=mean, sigma=sigma, social=social.score(), ranks=ranks, utility=utility, devices=devices_used,
+        reward=np.asarray(rewards(found, voters.z)),
+    )
+"""
+
+
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # to compile
+
+
+def start(folder, name, count, split="copied", devices=1, number=None, port=None):
+    "One process of a job."
+    setting = {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"{QUICK} --xla_force_host_platform_device_count={devices}",
+    }
+    if number is not None:
+        told = {"COORDINATOR": f"127.0.0.1:{port}", "PROCESSES": "2", "PROCESS": str(number)}
+        setting |= {f"SOCIALRM_{k}": v for k, v in told.items()}
+    how = "alone" if number is None else "processes"
+    command = [sys.executable, "-c", PROGRAM, str(folder / f"{name}.npz"), str(count), split, how]
+    return subprocess.Popen(
+        command, env=os.environ | setting, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(*processes):
+    "Wait, and show what a process said where it failed."
+    said = [process.communicate(timeout=300)[0] for process in processes]
+    for process, text in zip(processes, said):
+        assert process.returncode == 0, text[-3000:]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    "The same training and election on one device, on eight, on eight with split parameters, and on 2 x 2."
+    folder = tmp_path_factory.mktemp("devices")
+    finish(start(folder, "one", 1))
+    finish(start(folder, "eight", 8, devices=8))
+    finish(start(folder, "split", 8, "sharded", devices=8))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    finish(*(start(folder, "processes", 0, devices=2, number=i, port=port) for i in (0, 1)))
+    return {path.stem: np.load(path) for path in Path(folder).glob("*.npz")}
+
+
+@pytest.mark.parametrize("name, devices", [("eight", 8), ("split", 8), ("processes", 4)])
+def test_same_training(runs, name, devices):
+    one, other = runs["one"], runs[name]
+    assert (one["devices"], other["devices"]) == (1, devices)
+    for figure in ("loss", "unexplained", "mean", "sigma", "social", "reward", "utility"):
+        np.testing.assert_allclose(other[figure], one[figure], rtol=2e-3, atol=2e-3, err_msg=figure)
+    # the share of a batch that is unexplained depends on who is in it: other raters would show in the first chunk
+    np.testing.assert_allclose(other["loss"][0], one["loss"][0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["eight", "split", "processes"])
+def test_same_voters(runs, name):
+    assert (runs[name]["ranks"] == runs["one"]["ranks"]).mean() > 0.999
