@@ -17,13 +17,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from real_data import ours
+from real_data import BASELINES, ours
 
 from socialrm.ballots import Ballots
 from socialrm.datasets import load
 from socialrm.density import fit_density
 from socialrm.electorates import profile, simulated
-from socialrm.imputation import BASELINES
 from socialrm.individual import IndividualConfig, embed, train_individual
 from socialrm.missing import compare, hide_at_random, hide_by_type, truth
 from socialrm.populations import inverted_missing, mallows_mixture, spatial, tennessee
