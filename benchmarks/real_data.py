@@ -23,13 +23,19 @@ from socialrm.ballots import Ballots
 from socialrm.baselines import Estimate, from_profiles
 from socialrm.datasets import load
 from socialrm.distributional import DISTRIBUTIONAL
-from socialrm.electorates import join, profile
+from socialrm.electorates import profile
 from socialrm.imputation import BASELINES as CLASSICAL
 from socialrm.individual import IndividualConfig
-from socialrm.missing import compare, hide_at_random, hide_by_liking, hide_by_type, hide_prompts_by_type, truth
+from socialrm.missing import (
+    compare,
+    hide_at_random,
+    hide_by_liking,
+    hide_by_type,
+    hide_prompts_by_type,
+    truth,
+)
 from socialrm.pipeline import RunConfig, electorate, learn, speakers
 from socialrm.populations import mallows_mixture
-from socialrm.posteriors import completed_by_density
 from socialrm.social import rater_ballots, train_reward
 from socialrm.variational import VARIATIONAL, variational_estimates
 
@@ -40,7 +46,7 @@ DATA = (
     *("dots-3", "dots-5", "dots-7", "dots-9", "puzzle-5", "puzzle-7", "puzzle-9", "puzzle-11"),
     *("twin", "jester-complete"),
 )
-OURS = ("completed", "simulated sampled", "simulated modal", "completed by density", "completed without vanilla")
+OURS = ("completed", "simulated sampled", "simulated modal")
 VOTERS = 4_000
 
 
@@ -71,9 +77,6 @@ def ours(ballots: Ballots, seed: int, config: IndividualConfig) -> dict[str, Est
     for number, (name, (who, orders)) in enumerate(zip(OURS, named)):
         voters = replace(electorate(learned, ballots, replace(run, electorate=who)), orders=orders)
         found[name] = estimate(number, *speakers(learned, voters, vanilla))
-    voters = electorate(learned, ballots, replace(run, electorate="completed"))
-    found["completed without vanilla"] = estimate(0, learned.individuals, voters)
-    found["completed by density"] = estimate(0, learned.individuals, by_density(learned, ballots, seed))
     kl, silent = learned.individual.history[-1]["kl"], " silent: vanilla's rewards" * learned.health.silent
     members = len(learned.individuals)
     print(
@@ -81,20 +84,6 @@ def ours(ballots: Ballots, seed: int, config: IndividualConfig) -> dict[str, Est
         flush=True,
     )
     return found
-
-
-def by_density(learned, ballots: Ballots, seed: int):
-    """Completed ballots, z by likelihood among draws of the encoder and of the density."""
-    each = (learned, *learned.others)
-    options = {"voters": -(-VOTERS // len(each)), "rng": np.random.default_rng([seed, 77])}
-    temperature = learned.voters.temperature
-    voters = [
-        completed_by_density(
-            one.individual, ballots, one.mean, one.sigma, one.density, temperature=temperature, **options
-        )
-        for one in each
-    ]
-    return voters[0] if len(voters) == 1 else join(voters)
 
 
 def _distinct(shared: Callable) -> dict[str, Callable]:
@@ -184,7 +173,9 @@ if __name__ == "__main__":
     )
     parser.add_argument("--data", nargs="+", default=DATA, choices=DATA)
     parser.add_argument("--masks", type=int, default=20)
-    parser.add_argument("--kinds", nargs="+", default=("type",), choices=("type", "random", "prompts", "self"))
+    parser.add_argument(
+        "--kinds", nargs="+", default=("type",), choices=("type", "random", "prompts", "self")
+    )
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--baselines", action="store_true", help="baselines only")
     main(parser.parse_args())
