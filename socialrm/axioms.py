@@ -146,15 +146,17 @@ def iia(e: Elections) -> Iterator[Case]:
 
 # %% ../nbs/11_axioms.ipynb #a6588793
 def clones(e: Elections) -> Iterator[Case]:
-    "Removing one of a set that no ballot divides changes who else wins, or whether one of the set does."
+    "Removing some of a set that no ballot divides changes who else wins, or whether one of the set does."
     for alike in (list(s) for size in range(2, e.m) for s in combinations(range(e.m), size)):
         together = e.all_have(np.ptp(e.orders[:, alike], axis=1) == len(alike) - 1)
-        for y in alike if together.any() else ():
-            after = e.without(y)
-            mine, theirs = _merged(e, alike), _merged(after, [c - (c > y) for c in alike if c != y])
-            changed = ~np.isclose(mine, theirs, atol=1e-7).all(axis=1)
-            names = "".join(LETTERS[c] for c in alike)
-            yield Case(e, together & changed, f"no ballot divides {names}; remove {LETTERS[y]}", after)
+        sizes = range(1, len(alike)) if together.any() else ()
+        for gone in (some for size in sizes for some in combinations(alike, size)):
+            after, left = e, alike
+            for y in gone[::-1]:
+                after, left = after.without(y), [c - (c > y) for c in left if c != y]
+            changed = ~np.isclose(_merged(e, alike), _merged(after, left), atol=1e-7).all(axis=1)
+            names, out = ("".join(LETTERS[c] for c in some) for some in (alike, gone))
+            yield Case(e, together & changed, f"no ballot divides {names}; remove {out}", after)
 
 
 def _merged(e: Elections, alike: list[int]) -> Float[np.ndarray, "election candidate"]:
@@ -266,13 +268,21 @@ class Witness:
         return int(self.before.counts.sum())
 
     def __str__(self) -> str:
-        lines = [f"{self.before.rule.name} violates {self.criterion}:"]
-        ballots = zip(self.before.counts[0], self.before.orders)
-        lines += [f"  {n} x {_line(ranks)}" for n, ranks in ballots if n]
-        lines += [f"  {_winners(self.before)}; {self.story}"]
-        if self.after is not None:
-            lines += [f"  then {_winners(self.after)}"]
-        return "\n".join(lines)
+        ballots, told = self._told
+        lines = [f"{n} x {order}" for n, order in ballots] + told
+        return "\n  ".join([f"{self.before.rule.name} violates {self.criterion}:", *lines])
+
+    @property
+    def short(self) -> str:
+        "The same on one line."
+        ballots, told = self._told
+        return f"{', '.join(f'{n} {order}'.replace('>', '') for n, order in ballots)}: {'; '.join(told)}"
+
+    @property
+    def _told(self) -> tuple[list[tuple[int, str]], list[str]]:
+        ballots = [(n, _line(ranks)) for n, ranks in zip(self.before.counts[0], self.before.orders) if n]
+        after = [] if self.after is None else [f"then {_winners(self.after)}"]
+        return ballots, [f"{_winners(self.before)}; {self.story}", *after]
 
 
 def _winners(e: Elections) -> str:

@@ -44,16 +44,14 @@ def gains(
     rule = find_rule(rule)
     reports = every_order(ranks.shape[1]) if reports is None else reports
     honest, lottery = aggregate(ranks, rule), rule.gives == "lottery"
-    kinds, who = np.unique(ranks, axis=0, return_inverse=True)
-    for kind, truth in enumerate(kinds):
+    kinds, who, size = np.unique(ranks, axis=0, return_inverse=True, return_counts=True)
+    for kind in np.flatnonzero(size >= coalition):
         members = np.flatnonzero(who.ravel() == kind)[:coalition]
-        if len(members) < coalition:
-            continue
         changed = np.repeat(ranks[None], len(reports), axis=0)
         changed[:, members] = reports[:, None]
-        pays = better_for(truth, honest, aggregate(changed, rule), lottery)
+        pays = better_for(kinds[kind], honest, aggregate(changed, rule), lottery)
         if pays.any():
-            return truth, reports[np.argmax(pays)]
+            return kinds[kind], reports[np.argmax(pays)]
     return None
 
 
