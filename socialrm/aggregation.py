@@ -27,7 +27,11 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class SocialOrder:
-    "A rule's outcome for one contest or a batch. Padding has score -inf and rank -1."
+    """A rule's outcome for one contest or a batch. Padding has score -inf and rank -1.
+
+    >>> SocialOrder(np.array([3.0, 3.0, 1.0]), np.array([0, 0, 2])).winners
+    array([ True,  True, False])
+    """
 
     scores: Float[np.ndarray, "*contest candidate"]  # higher is better, equal means tied
     ranks: Int[np.ndarray, "*contest candidate"]  # competition ranks from 0: 0, 0, 2
@@ -39,7 +43,11 @@ class SocialOrder:
 
 # %% ../nbs/10_aggregation.ipynb #78d1acb1
 def social_order(scores: Float[np.ndarray, "*contest candidate"]) -> SocialOrder:
-    "Competition ranks of scores; neighbours within 1e-9 of the contest's largest finite score tie, and get equal scores."
+    """Competition ranks of scores; neighbours within 1e-9 of the contest's largest finite score tie, and get equal scores.
+
+    >>> social_order(np.array([0.3, 0.1 + 0.2, 0.1])).ranks
+    array([0, 0, 2])
+    """
     shape = scores.shape
     scores = np.atleast_2d(np.asarray(scores, np.float64)) + 0.0  # no negative zeros
     order = np.argsort(-scores, axis=-1, kind="stable")
@@ -63,7 +71,11 @@ def find_rule(
     rule: str
     | Rule,  # a name in `RULES`, "copeland:0", "scores:3,1,0", "pref_voting:...", or a rule of your own
 ) -> Rule:
-    "The rule of that name; `ValueError` lists the names there are."
+    """The rule of that name; `ValueError` lists the names there are.
+
+    >>> find_rule("copeland:0").name, find_rule("scores:3,1,0").source
+    ('copeland:0', 'Young 1975')
+    """
     if isinstance(rule, Rule):
         return rule
     family, _, rest = rule.partition(":")
@@ -88,7 +100,11 @@ def aggregate(
     key: jax.Array | None = None,  # needed by `random_ballot`, unused by the others
     seats: int | None = None,  # needed by rules that choose a slate, refused by the others
 ) -> SocialOrder:
-    "Apply a rule to every contest; `ValueError` on bad ranks, weights, masks or an unknown rule."
+    """Apply a rule to every contest; `ValueError` on bad ranks, weights, masks or an unknown rule.
+
+    >>> aggregate([[0, 1, 2], [2, 0, 1]], "borda", weights=[3, 2])
+    SocialOrder(scores=array([1.2, 1.4, 0.4]), ranks=array([1, 0, 2]))
+    """
     rule = _of_ranks(check_seats(rule, seats))
     single = np.ndim(ranks) == 2
     there = _check_mask(mask, np.shape(ranks))
@@ -116,7 +132,11 @@ def _of_ranks(rule: Rule) -> Rule:
 
 
 def check_seats(rule: str | Rule, seats: int | None) -> Rule:
-    "The rule, if it chooses a slate and seats are given, or neither; `ValueError` otherwise."
+    """The rule, if it chooses a slate and seats are given, or neither; `ValueError` otherwise.
+
+    >>> check_seats("stv", 2).gives
+    'slate'
+    """
     rule = find_rule(rule)
     if rule.gives == "slate" and seats is None:
         raise ValueError(f"{rule.name} chooses a slate: say how many seats it has")
@@ -185,7 +205,11 @@ def aggregate_rewards(
     normalise: str = "range",  # how cardinal rules make voters comparable; "none": rewards are as they are
     **options,  # as in `aggregate`
 ) -> SocialOrder:
-    "Apply a rule to every contest; `ValueError` on bad rewards, weights or names."
+    """Apply a rule to every contest; `ValueError` on bad rewards, weights or names.
+
+    >>> aggregate_rewards([[1.0, 0.9], [0.0, 1.0]], "utilitarian", normalise="none").scores
+    array([0.5 , 0.95])
+    """
     rule = check_seats(rule, options.get("seats"))
     given = normalised(rewards, "none")
     if rule.needs != "rewards":
@@ -248,7 +272,14 @@ def aggregate_ballots(
     key: jax.Array | None = None,  # needed by `random_ballot`
     seats: int | None = None,  # needed by rules that choose a slate
 ) -> tuple[Contests, SocialOrder]:  # the contests, and their orders in the same places
-    "Social orders of complete ballots; `ValueError` on incomplete ones. Raters count by their weight."
+    """Social orders of complete ballots; `ValueError` on incomplete ones. Raters count by their weight.
+
+    >>> from socialrm.ballots import make_ballots
+    >>> ballots = make_ballots([("ann", "tea?", [["green"], ["black"]]), ("bob", "tea?", [["green", "black"]])])
+    >>> contests, order = aggregate_ballots(ballots, "borda")
+    >>> contests.names(0), order.ranks
+    (('green', 'black'), array([[0, 1]]))
+    """
     contests = ballots.contests()
     scores = np.full(contests.completion.shape, -np.inf)
     ranks = np.full(contests.completion.shape, -1)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from .aggregation import aggregate
-from .rules import Rule
+from .rules import RULES, Rule
 
 # %% ../nbs/11_axioms.ipynb #b3c7040c
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -58,7 +58,12 @@ class _Electorates:
 
 # %% ../nbs/11_axioms.ipynb #67f625e0
 class Elections(_Electorates):
-    "Electorates under one rule."
+    """Electorates under one rule.
+
+    >>> five = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> five.winners, five.margins[0, 0]
+    (array([[False,  True, False]]), array([0, 1, 1]))
+    """
 
     @cached_property
     def outcome(self):
@@ -87,7 +92,12 @@ class Elections(_Electorates):
 # %% ../nbs/11_axioms.ipynb #b3ab0539
 @dataclass(frozen=True, eq=False)
 class Case:
-    "One way to violate a criterion, over a batch of elections."
+    """One way to violate a criterion, over a batch of elections.
+
+    >>> five = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> Case(five, np.array([True]), "an example").clear
+    array([ True])
+    """
 
     before: Elections
     violated: Bool[np.ndarray, "election"]
@@ -103,35 +113,60 @@ class Case:
 
 # %% ../nbs/11_axioms.ipynb #629a4e1a
 def majority(e: Elections) -> Iterator[Case]:
-    "First on more than half of the ballots, and not the only winner."
+    """First on more than half of the ballots, and not the only winner.
+
+    >>> some = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> [case.story for case in majority(some) if case.violated.any()]
+    ['A is first on most ballots']
+    """
     for a in range(e.m):
         most = 2 * (e.counts * (e.orders[:, a] == 0)).sum(axis=1) > e.counts.sum(axis=1)
         yield Case(e, most & ~e.alone(a), f"{LETTERS[a]} is first on most ballots")
 
 
 def condorcet_winner(e: Elections) -> Iterator[Case]:
-    "Beats every other candidate, and is not the only winner."
+    """Beats every other candidate, and is not the only winner.
+
+    >>> some = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> [case.story for case in condorcet_winner(some) if case.violated.any()]
+    ['A beats every other']
+    """
     for a in range(e.m):
         beats = (e.margins[:, a] > 0).sum(axis=1) == e.m - 1
         yield Case(e, beats & ~e.alone(a), f"{LETTERS[a]} beats every other")
 
-
+# %% ../nbs/11_axioms.ipynb #dbe064f4
 def condorcet_loser(e: Elections) -> Iterator[Case]:
-    "Loses to every other candidate, and wins."
+    """Loses to every other candidate, and wins.
+
+    >>> some = Elections(RULES["plurality"], np.array([[0, 1, 2], [2, 0, 1], [2, 1, 0]]), np.array([[3, 2, 2]]))
+    >>> [case.story for case in condorcet_loser(some) if case.violated.any()]
+    ['A loses to every other']
+    """
     for a in range(e.m if e.m > 1 else 0):
         loses = (e.margins[:, a] < 0).sum(axis=1) == e.m - 1
         yield Case(e, loses & e.winners[:, a], f"{LETTERS[a]} loses to every other")
 
 
 def unanimity(e: Elections) -> Iterator[Case]:
-    "Below some other candidate on every ballot, and wins."
+    """Below some other candidate on every ballot, and wins.
+
+    >>> some = Elections(RULES["condorcet"], np.array([[0, 1, 2], [1, 2, 0]]), np.array([[1, 1]]))
+    >>> [case.story for case in unanimity(some) if case.violated.any()]
+    ['A is above B on every ballot']
+    """
     for a, b in permutations(range(e.m), 2):
         everyone = e.all_have(e.orders[:, a] < e.orders[:, b])
         yield Case(e, everyone & e.winners[:, b], f"{LETTERS[a]} is above {LETTERS[b]} on every ballot")
 
 # %% ../nbs/11_axioms.ipynb #9a4a4014
 def iia(e: Elections) -> Iterator[Case]:
-    "Two candidates stand differently to each other once a third is removed; clear if the other way round."
+    """Two candidates stand differently to each other once a third is removed; clear if the other way round.
+
+    >>> some = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> [case.story for case in iia(some) if case.violated.any()][:1]
+    ['B is above A, and below once C is removed']
+    """
     for x in range(e.m if e.m > 2 else 0):
         after = e.without(x)
         rest = [c for c in range(e.m) if c != x]
@@ -146,7 +181,12 @@ def iia(e: Elections) -> Iterator[Case]:
 
 # %% ../nbs/11_axioms.ipynb #a6588793
 def clones(e: Elections) -> Iterator[Case]:
-    "Removing some of a set that no ballot divides changes who else wins, or whether one of the set does."
+    """Removing some of a set that no ballot divides changes who else wins, or whether one of the set does.
+
+    >>> some = Elections(RULES["plurality"], np.array([[0, 1, 2], [2, 0, 1], [2, 1, 0]]), np.array([[3, 2, 2]]))
+    >>> [case.story for case in clones(some) if case.violated.any()][:1]
+    ['no ballot divides BC; remove B']
+    """
     for alike in (list(s) for size in range(2, e.m) for s in combinations(range(e.m), size)):
         together = e.all_have(np.ptp(e.orders[:, alike], axis=1) == len(alike) - 1)
         sizes = range(1, len(alike)) if together.any() else ()
@@ -164,9 +204,14 @@ def _merged(e: Elections, alike: list[int]) -> Float[np.ndarray, "election candi
     joint = chances[:, alike].sum(axis=1) if e.rule.gives == "lottery" else chances[:, alike].any(axis=1)
     return np.column_stack([joint, np.delete(chances, alike, axis=1)])
 
-
+# %% ../nbs/11_axioms.ipynb #93b48f73
 def reversal_symmetry(e: Elections) -> Iterator[Case]:
-    "The only winner still wins when all ballots are turned upside down."
+    """The only winner still wins when all ballots are turned upside down.
+
+    >>> some = Elections(RULES["plurality"], np.array([[0, 1, 2], [2, 0, 1], [2, 1, 0]]), np.array([[3, 2, 2]]))
+    >>> [case.story for case in reversal_symmetry(some) if case.violated.any()]
+    ['reverse all ballots']
+    """
     if e.m > 1:
         after = Elections(e.rule, e.m - 1 - e.orders, e.counts)
         again = (e.winners.sum(axis=1) == 1) & (e.winners & after.winners).any(axis=1)
@@ -177,7 +222,12 @@ GROUPS = (1, 2, 3)
 
 
 def monotonicity(e: Elections) -> Iterator[Case]:
-    "A winner moved up by a place on some ballots no longer wins."
+    """A winner moved up by a place on some ballots no longer wins.
+
+    >>> some = Elections(RULES["irv"], np.array([[0, 1, 2], [2, 0, 1], [1, 2, 0], [1, 0, 2]]), np.array([[6, 4, 5, 2]]))
+    >>> [case.story for case in monotonicity(some) if case.violated.any()]
+    ['raise A by a place on 2 of the ballots B>A>C']
+    """
     for old, ranks in enumerate(e.orders):
         for a, k in ((a, k) for a in np.flatnonzero(ranks) for k in GROUPS):
             raised = np.where(ranks == ranks[a] - 1, ranks[a], ranks)
@@ -194,9 +244,14 @@ def monotonicity(e: Elections) -> Iterator[Case]:
             story = f"raise {LETTERS[a]} by a place on {k} of the ballots {_line(ranks)}"
             yield Case(before, falls, story, after)
 
-
+# %% ../nbs/11_axioms.ipynb #235a09b1
 def participation(e: Elections) -> Iterator[Case]:
-    "Voters who join get an outcome that is worse for them."
+    """Voters who join get an outcome that is worse for them.
+
+    >>> some = Elections(RULES["banks"], np.array([[0, 1, 2], [2, 0, 1], [1, 2, 0]]), np.array([[2, 1, 0]]))
+    >>> [case.story for case in participation(some) if case.violated.any()]
+    ['1 more come with C>A>B']
+    """
     for new, ranks in enumerate(e.orders):
         for k in GROUPS:
             after = moved(e, k, new)
@@ -204,18 +259,28 @@ def participation(e: Elections) -> Iterator[Case]:
 
 # %% ../nbs/11_axioms.ipynb #2af5f90d
 def moved(e: Elections, k: int, new: int, old: int | None = None) -> Elections:
-    "The elections with k more voters of one order, and k fewer of another."
+    """The elections with k more voters of one order, and k fewer of another.
+
+    >>> five = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> moved(five, 1, new=0).counts
+    array([[4, 2]])
+    """
     counts = e.counts.copy()
     counts[:, new] += k
     if old is not None:
         counts[:, old] -= k
     return Elections(e.rule, e.orders, counts)
 
-
+# %% ../nbs/11_axioms.ipynb #edc49d0c
 def worse_for(
     before: Elections, after: Elections, ranks: Int[np.ndarray, "candidate"]
 ) -> Bool[np.ndarray, "election"]:
-    "Whether a voter with these ranks surely likes the outcome after the change less (Kelly; dominance for lotteries)."
+    """Whether a voter with these ranks surely likes the outcome after the change less (Kelly; dominance for lotteries).
+
+    >>> five = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> worse_for(moved(five, 1, new=0, old=1), five, np.array([0, 1, 2]))
+    array([ True])
+    """
     if before.rule.gives == "lottery":
         order = np.argsort(ranks)
         gain = np.cumsum(after.outcome.scores[:, order] - before.outcome.scores[:, order], axis=1)
@@ -230,13 +295,23 @@ def _line(ranks: Int[np.ndarray, "candidate"]) -> str:
 
 # %% ../nbs/11_axioms.ipynb #bec4564e
 def anonymity(e: Elections) -> Iterator[Case]:
-    "The voters come in the opposite sequence, and others win."
+    """The voters come in the opposite sequence, and others win.
+
+    >>> some = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> [case.story for case in anonymity(some) if case.violated.any()]
+    []
+    """
     after = Elections(e.rule, e.orders[::-1], e.counts[:, ::-1])
     yield Case(e, (e.winners != after.winners).any(axis=1), "the same ballots in reverse sequence", after)
 
-
+# %% ../nbs/11_axioms.ipynb #34dbe1af
 def neutrality(e: Elections) -> Iterator[Case]:
-    "The candidates change names, and the winners do not change accordingly."
+    """The candidates change names, and the winners do not change accordingly.
+
+    >>> some = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> [case.story for case in neutrality(some) if case.violated.any()]
+    []
+    """
     for names in (np.roll(np.arange(e.m), 1), np.arange(e.m)[::-1]):
         after = Elections(e.rule, e.orders[:, names], e.counts)
         yield Case(
@@ -255,7 +330,12 @@ CRITERIA_OF: dict[str, Callable[[Elections], Iterator[Case]]] = {
 # %% ../nbs/11_axioms.ipynb #2b6a5bc1
 @dataclass(frozen=True, eq=False)
 class Witness:
-    "An electorate for which a rule violates a criterion."
+    """An electorate for which a rule violates a criterion.
+
+    >>> five = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> find("majority", five).short
+    '3 ABC, 2 BCA: B wins; A is first on most ballots'
+    """
 
     criterion: str
     before: Elections  # one election
@@ -293,7 +373,15 @@ def _winners(e: Elections) -> str:
 
 # %% ../nbs/11_axioms.ipynb #6e575f0c
 def find(criterion: str, elections: Elections) -> Witness | None:
-    "A witness among some elections, a clear one if there is any."
+    """A witness among some elections, a clear one if there is any.
+
+    >>> five = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
+    >>> print(find("majority", five))
+    borda violates majority:
+      3 x A>B>C
+      2 x B>C>A
+      B wins; A is first on most ballots
+    """
     doubtful = None
     for case in CRITERIA_OF[criterion](elections):
         for clear, hits in ((True, case.clear), (False, case.violated)):

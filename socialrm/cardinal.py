@@ -14,7 +14,12 @@ def normalised(
     rewards: Float[ArrayLike, "*contest voter candidate"],  # higher is better
     by: str = "range",  # or "sum", "deviation", "none"
 ) -> Float[np.ndarray, "*contest voter candidate"]:
-    "Rewards on a scale that makes voters comparable; `ValueError` on NaN or infinite ones."
+    """Rewards on a scale that makes voters comparable; `ValueError` on NaN or infinite ones.
+
+    >>> normalised([[1.0, 0.5, 0.0], [0.0, 8.0, 2.0]], "range")
+    array([[1.  , 0.5 , 0.  ],
+           [0.  , 1.  , 0.25]])
+    """
     given = np.asarray(rewards, dtype=np.float64)
     if given.ndim not in (2, 3) or 0 in given.shape[-2:]:
         raise ValueError(
@@ -40,28 +45,44 @@ def normalised(
 def utilitarian(
     rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
 ) -> Float[np.ndarray, "candidate"]:
-    "Weighted mean reward (Harsanyi 1955)."
+    """Weighted mean reward (Harsanyi 1955).
+
+    >>> utilitarian(np.array([[1.0, 0.6, 0.0], [0.0, 0.5, 1.0]]), np.array([2.0, 1.0])).round(2)
+    array([0.67, 0.57, 0.33])
+    """
     return weights @ rewards / weights.sum()
 
 
 def relative_utilitarian(
     rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
 ) -> Float[np.ndarray, "candidate"]:
-    "Weighted mean of rewards from 0 to 1 for every voter (Dhillon and Mertens 1999)."
+    """Weighted mean of rewards from 0 to 1 for every voter (Dhillon and Mertens 1999).
+
+    >>> relative_utilitarian(np.array([[1.0, 0.6, 0.0], [0.0, 0.5, 1.0]]), np.array([2.0, 1.0])).round(2)
+    array([0.67, 0.57, 0.33])
+    """
     return utilitarian(normalised(rewards, "range"), weights)
 
 
 def egalitarian(
     rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
 ) -> Float[np.ndarray, "candidate"]:
-    "Reward of the voter worst off (Rawls 1971)."
+    """Reward of the voter worst off (Rawls 1971).
+
+    >>> egalitarian(np.array([[1.0, 0.6, 0.0], [0.0, 0.5, 1.0]]), np.array([2.0, 1.0]))
+    array([0. , 0.5, 0. ])
+    """
     return rewards[weights > 0].min(axis=0)
 
 # %% ../nbs/18_cardinal.ipynb #8e0435cb
 def leximin(
     rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
 ) -> Float[np.ndarray, "candidate"]:
-    "How many candidates are worse when the voters worst off are compared first (Sen 1970)."
+    """How many candidates are worse when the voters worst off are compared first (Sen 1970).
+
+    >>> leximin(np.array([[1.0, 0.6, 0.0], [0.0, 0.5, 1.0]]), np.array([2.0, 1.0]))
+    array([1., 2., 0.])
+    """
     order = np.argsort(rewards, axis=0, kind="stable")
     passed = np.cumsum(weights[order], axis=0) / weights.sum()
     share = np.unique(np.round(passed, 9))  # where the reward of the next voter may differ
@@ -74,7 +95,11 @@ def leximin(
 def nash(
     rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
 ) -> Float[np.ndarray, "candidate"]:
-    "Weighted mean of log(reward + 0.001), rewards not negative (Nash 1950)."
+    """Weighted mean of log(reward + 0.001), rewards not negative (Nash 1950).
+
+    >>> nash(np.array([[1.0, 0.6, 0.0], [0.0, 0.5, 1.0]]), np.array([2.0, 1.0])).round(2)
+    array([-2.3 , -0.57, -4.6 ])
+    """
     if rewards.min() < 0:
         raise ValueError("nash needs rewards that are not negative: normalise by 'range' or 'sum'")
     return weights @ np.log(rewards + 1e-3) / weights.sum()
@@ -83,7 +108,11 @@ def nash(
 def phantom_median(
     rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
 ) -> Float[np.ndarray, "candidate"]:
-    "Median of rewards and of uniform phantoms: the largest s such that a share s of the voters give at least s (Moulin 1980)."
+    """Median of rewards and of uniform phantoms: the largest s such that a share s of the voters give at least s (Moulin 1980).
+
+    >>> phantom_median(np.array([[1.0, 0.6, 0.0], [0.0, 0.5, 1.0]]), np.array([2.0, 1.0])).round(2)
+    array([0.67, 0.6 , 0.33])
+    """
     if rewards.min() < 0 or rewards.max() > 1:
         raise ValueError("phantom_median needs rewards from 0 to 1: normalise by 'range' or 'sum'")
     order = np.argsort(-rewards, axis=0, kind="stable")

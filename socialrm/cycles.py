@@ -15,7 +15,11 @@ from .profiles import in_blocks
 def layers(
     defeats: Bool[np.ndarray, "*contest candidate candidate"],
 ) -> Int[np.ndarray, "*contest candidate"]:
-    "Zero for the undefeated, otherwise one more than the last layer among those who defeat the candidate."
+    """Zero for the undefeated, otherwise one more than the last layer among those who defeat the candidate.
+
+    >>> layers(np.array([[False, True, True], [False, False, True], [False, False, False]]))
+    array([0, 1, 2])
+    """
     place = np.zeros(defeats.shape[:-1], np.int64)
     for _ in range(defeats.shape[-1] - 1):
         place = np.where(defeats, place[..., :, None] + 1, 0).max(axis=-2)
@@ -25,7 +29,13 @@ def layers(
 def strongest_paths(
     margins: Float[np.ndarray, "*contest candidate candidate"],
 ) -> Float[np.ndarray, "*contest candidate candidate"]:
-    "Largest weakest margin of any path of majority victories from row to column, zero where there is none."
+    """Largest weakest margin of any path of majority victories from row to column, zero where there is none.
+
+    >>> strongest_paths(np.array([[0, 5, -3], [-5, 0, 7], [3, -7, 0]]))
+    array([[3, 5, 5],
+           [3, 3, 7],
+           [3, 3, 3]])
+    """
     paths = np.maximum(margins, 0)
     for via in range(margins.shape[-1]):
         paths = np.maximum(paths, np.minimum(paths[..., :, via, None], paths[..., None, via, :]))
@@ -35,15 +45,23 @@ def strongest_paths(
 def schulze(
     margins: Float[np.ndarray, "*contest candidate candidate"],
 ) -> Int[np.ndarray, "*contest candidate"]:
-    "Minus the layer, where defeat is a stronger path there than back (Schulze 2011)."
+    """Minus the layer, where defeat is a stronger path there than back (Schulze 2011).
+
+    >>> schulze(np.array([[0, 5, -3], [-5, 0, 7], [3, -7, 0]]))
+    array([ 0, -1, -2])
+    """
     paths = strongest_paths(margins)
     return -layers(paths > np.swapaxes(paths, -1, -2))
 
-
+# %% ../nbs/16_cycles.ipynb #39c44dbc
 def split_cycle(
     margins: Float[np.ndarray, "*contest candidate candidate"],
 ) -> Int[np.ndarray, "*contest candidate"]:
-    "Minus the layer, where defeat is a margin larger than every path back (Holliday and Pacuit 2023)."
+    """Minus the layer, where defeat is a margin larger than every path back (Holliday and Pacuit 2023).
+
+    >>> split_cycle(np.array([[0, 5, -3], [-5, 0, 7], [3, -7, 0]]))
+    array([ 0, -1, -2])
+    """
     back = np.swapaxes(strongest_paths(margins), -1, -2)
     return -layers((margins > 0) & (margins > back))
 
@@ -51,12 +69,20 @@ def split_cycle(
 def ranked_pairs(
     margins: Float[np.ndarray, "contest candidate candidate"],
 ) -> Int[np.ndarray, "contest candidate"]:
-    "Minus the best layer under any order of tied margins (Tideman 1987; Brill and Fischer 2012)."
+    """Minus the best layer under any order of tied margins (Tideman 1987; Brill and Fischer 2012).
+
+    >>> ranked_pairs(np.array([[[0, 5, -3], [-5, 0, 7], [3, -7, 0]]]))
+    array([[ 0, -1, -2]])
+    """
     return _locked(margins, one_defeat=False)
 
 
 def river(margins: Float[np.ndarray, "contest candidate candidate"]) -> Int[np.ndarray, "contest candidate"]:
-    "Ranked pairs with at most one defeat locked in per candidate (Heitzig 2004)."
+    """Ranked pairs with at most one defeat locked in per candidate (Heitzig 2004).
+
+    >>> river(np.array([[[0, 5, -3], [-5, 0, 7], [3, -7, 0]]]))
+    array([[ 0, -1, -2]])
+    """
     return _locked(margins, one_defeat=True)
 
 # %% ../nbs/16_cycles.ipynb #a3824abf
@@ -148,7 +174,11 @@ def _after(
 def stable_voting(
     margins: Float[np.ndarray, "contest candidate candidate"],
 ) -> Bool[np.ndarray, "contest candidate"]:
-    "Winners by the largest margin over a candidate without whom one still wins (Holliday and Pacuit 2023); to 12 candidates."
+    """Winners by the largest margin over a candidate without whom one still wins (Holliday and Pacuit 2023); to 12 candidates.
+
+    >>> stable_voting(np.array([[[0, 5, -3], [-5, 0, 7], [3, -7, 0]]]))
+    array([[ True, False, False]])
+    """
     m = margins.shape[-1]
     if m > 12:
         raise ValueError(

@@ -20,7 +20,11 @@ def welfare(
     utilities: Float[np.ndarray, "voter candidate"],
     weights: Float[np.ndarray, "voter"] | None = None,  # default: one each
 ) -> Float[np.ndarray, "candidate"]:
-    "Mean utility of each candidate."
+    """Mean utility of each candidate.
+
+    >>> welfare(np.array([[1.0, 0.0], [0.0, 0.5]]), np.array([1, 3])).tolist()
+    [0.25, 0.375]
+    """
     return np.average(utilities, axis=0, weights=weights)
 
 
@@ -29,7 +33,11 @@ def chances(
     rule: str | Rule,
     weights: Float[np.ndarray, "voter"] | None = None,
 ) -> Float[np.ndarray, "candidate"]:
-    "Probability that each candidate is chosen: the lottery itself, or an even draw among winners."
+    """Probability that each candidate is chosen: the lottery itself, or an even draw among winners.
+
+    >>> chances(np.array([[0, 1], [1, 0]]), "borda")
+    array([0.5, 0.5])
+    """
     order = aggregate(ranks, rule, weights=weights)
     drawn = order.scores if find_rule(rule).gives == "lottery" else order.winners.astype(np.float64)
     return drawn / drawn.sum()
@@ -42,7 +50,11 @@ def instance_distortion(
     weights: Float[np.ndarray, "voter"] | None = None,  # default: one each
     unit: str = "sum",  # or "range"
 ) -> float:
-    "Largest ratio of best to chosen welfare over utilities that fit the rankings; inf where there is no bound."
+    """Largest ratio of best to chosen welfare over utilities that fit the rankings; inf where there is no bound.
+
+    >>> round(instance_distortion(np.array([[0, 1], [1, 0]]), "random_dictator"), 6)
+    1.5
+    """
     ranks = check_ranks(ranks)[0]
     weights = np.ones(len(ranks)) if weights is None else check_weights(weights, 1, len(ranks))[0]
     corners = np.stack([_corners(row, unit) for row in ranks])
@@ -89,7 +101,11 @@ def metric_distortion(
     *,
     weights: Float[np.ndarray, "voter"] | None = None,  # default: one each
 ) -> float:
-    "Largest ratio of the choice's total distance to the best candidate's, over metrics that fit the rankings."
+    """Largest ratio of the choice's total distance to the best candidate's, over metrics that fit the rankings.
+
+    >>> round(metric_distortion(np.array([[0, 1], [1, 0]]), "random_dictator"), 6)
+    2.0
+    """
     ranks = check_ranks(ranks)[0]
     n, m = ranks.shape
     weights = np.ones(n) if weights is None else check_weights(weights, 1, n)[0]

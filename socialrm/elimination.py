@@ -18,16 +18,28 @@ def first_places(
     profile: Profile,
     alive: Bool[np.ndarray, "contest candidate"],
 ) -> Float[np.ndarray, "contest candidate"]:
-    "Weight of voters whose best remaining candidate this is, ties shared equally."
+    """Weight of voters whose best remaining candidate this is, ties shared equally.
+
+    >>> from socialrm.profiles import profile
+    >>> five = profile([[0, 1, 2], [2, 0, 1]], [3, 2])
+    >>> first_places(five, np.array([[False, True, True]]))
+    array([[0., 5., 0.]])
+    """
     out = np.iinfo(profile.ranks.dtype).max
     return _shares(profile, np.where(alive[:, :, None], profile.ranks, out), np.minimum)
 
-
+# %% ../nbs/15_elimination.ipynb #f8d65439
 def last_places(
     profile: Profile,
     alive: Bool[np.ndarray, "contest candidate"],
 ) -> Float[np.ndarray, "contest candidate"]:
-    "Weight of voters whose worst remaining candidate this is, ties shared equally."
+    """Weight of voters whose worst remaining candidate this is, ties shared equally.
+
+    >>> from socialrm.profiles import profile
+    >>> five = profile([[0, 1, 2], [2, 0, 1]], [3, 2])
+    >>> last_places(five, np.array([[True, True, False]]))
+    array([[2., 3., 0.]])
+    """
     return _shares(profile, np.where(alive[:, :, None], profile.ranks, -1), np.maximum)
 
 
@@ -61,12 +73,22 @@ def _lowest(
 
 # %% ../nbs/15_elimination.ipynb #6d4189c7
 def irv(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
-    "Rounds survived when the fewest first places go out (instant runoff, Ware 1871)."
+    """Rounds survived when the fewest first places go out (instant runoff, Ware 1871).
+
+    >>> from socialrm.profiles import profile
+    >>> irv(profile([[0, 1, 2], [2, 0, 1], [2, 1, 0]], [4, 2, 3]))
+    array([[1, 0, 2]])
+    """
     return _rounds(profile, lambda alive: _lowest(first_places(profile, alive), alive, profile))
 
 
 def coombs(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
-    "Rounds survived when the most last places go out, a majority of first places excepted (Coombs 1964)."
+    """Rounds survived when the most last places go out, a majority of first places excepted (Coombs 1964).
+
+    >>> from socialrm.profiles import profile
+    >>> coombs(profile([[0, 1, 2], [2, 0, 1], [2, 1, 0]], [4, 2, 3]))
+    array([[0, 2, 1]])
+    """
 
     def losers(alive):
         majority = first_places(profile, alive) > profile.total[:, None] / 2
@@ -76,12 +98,22 @@ def coombs(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
 
 # %% ../nbs/15_elimination.ipynb #ae29217e
 def baldwin(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
-    "Rounds survived when the lowest Borda score among those left goes out (Baldwin 1926)."
+    """Rounds survived when the lowest Borda score among those left goes out (Baldwin 1926).
+
+    >>> from socialrm.profiles import profile
+    >>> baldwin(profile([[0, 1, 2], [2, 0, 1], [2, 1, 0]], [4, 2, 3]))
+    array([[0, 1, 0]])
+    """
     return _rounds(profile, lambda alive: _lowest(_borda_left(profile, alive), alive, profile))
 
 
 def nanson(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
-    "Rounds survived when all Borda scores below the average of those left go out (Nanson 1883, strictly below)."
+    """Rounds survived when all Borda scores below the average of those left go out (Nanson 1883, strictly below).
+
+    >>> from socialrm.profiles import profile
+    >>> nanson(profile([[0, 1, 2], [2, 0, 1], [2, 1, 0]], [4, 2, 3]))
+    array([[0, 1, 0]])
+    """
     return _rounds(profile, lambda alive: _borda_left(profile, alive) < -1e-9 * profile.total[:, None])
 
 
@@ -92,7 +124,12 @@ def _borda_left(
 
 # %% ../nbs/15_elimination.ipynb #53777b1d
 def bucklin(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
-    "Places left when the candidate reaches a majority, plus its share of voters by then (Bucklin 1909)."
+    """Places left when the candidate reaches a majority, plus its share of voters by then (Bucklin 1909).
+
+    >>> from socialrm.profiles import profile
+    >>> bucklin(profile([[0, 1, 2], [2, 0, 1], [2, 1, 0]], [4, 2, 3])).round(2)
+    array([[1.  , 2.  , 1.56]])
+    """
     first, last = profile.places
     total, m = profile.total[:, None], profile.n_candidates
     scores = np.zeros(first.shape[:2])
@@ -104,7 +141,12 @@ def bucklin(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
 
 # %% ../nbs/15_elimination.ipynb #27141779
 def plurality_veto(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
-    "Eliminations survived when voters in turn veto among candidates with points left (Kizilkaya and Kempe 2022)."
+    """Eliminations survived when voters in turn veto among candidates with points left (Kizilkaya and Kempe 2022).
+
+    >>> from socialrm.profiles import profile
+    >>> plurality_veto(profile([[0, 1, 2], [2, 0, 1], [2, 1, 0]], [4, 2, 3]))
+    array([[2, 3, 1]])
+    """
     if not profile.strict:
         raise ValueError("plurality_veto needs ballots without ties: each voter vetoes one candidate")
     contests, which = profile.n_contests, np.arange(profile.n_contests)
@@ -126,7 +168,12 @@ def plurality_veto(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
 
 # %% ../nbs/15_elimination.ipynb #8d0c5afa
 def simultaneous_veto(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
-    "Eliminations survived when all voters veto continuously and together (Kizilkaya and Kempe 2023)."
+    """Eliminations survived when all voters veto continuously and together (Kizilkaya and Kempe 2023).
+
+    >>> from socialrm.profiles import profile
+    >>> simultaneous_veto(profile([[0, 1, 2], [2, 0, 1], [2, 1, 0]], [4, 2, 3]))
+    array([[2, 3, 1]])
+    """
     alive = np.ones(profile.ranks.shape[:2], bool)
     points = first_places(profile, alive)
     tiny = 1e-9 * profile.total[:, None]

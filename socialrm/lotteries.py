@@ -15,13 +15,23 @@ from .scoring import borda
 
 # %% ../nbs/14_lotteries.ipynb #3fc1c325
 def random_dictator(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
-    "Share of first places, ties at the top split equally (Gibbard 1977)."
+    """Share of first places, ties at the top split equally (Gibbard 1977).
+
+    >>> from socialrm.profiles import profile
+    >>> random_dictator(profile([[0, 1, 2], [2, 0, 1]], [3, 2]))
+    array([[0.6, 0.4, 0. ]])
+    """
     everyone = np.ones((profile.n_contests, profile.n_candidates), bool)
     return first_places(profile, everyone) / profile.total[:, None]
 
 
 def proportional_borda(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
-    "Borda points as shares of all points (Barbera 1979, Heckelman 2003)."
+    """Borda points as shares of all points (Barbera 1979, Heckelman 2003).
+
+    >>> from socialrm.profiles import profile
+    >>> proportional_borda(profile([[0, 1, 2], [2, 0, 1]], [3, 2])).round(3)
+    array([[0.4  , 0.467, 0.133]])
+    """
     points = borda(profile)
     if profile.n_candidates == 1:
         return np.ones_like(points)
@@ -31,7 +41,12 @@ def proportional_borda(profile: Profile) -> Float[np.ndarray, "contest candidate
 def maximal_lottery(
     margins: Float[np.ndarray, "contest candidate candidate"],
 ) -> Float[np.ndarray, "contest candidate"]:
-    "The lottery no other beats in expected margin; the analytic centre if several (Kreweras 1965, Fishburn 1984)."
+    """The lottery no other beats in expected margin; the analytic centre if several (Kreweras 1965, Fishburn 1984).
+
+    >>> cycle = np.array([[[0, 5, -3], [-5, 0, 7], [3, -7, 0]]], float)
+    >>> (maximal_lottery(cycle) * 15).round(6)
+    array([[7., 3., 5.]])
+    """
     n, m = margins.shape[:2]
     scale = np.abs(margins).max(axis=(-1, -2), keepdims=True)
     game = margins / np.where(scale > 0, scale, 1)
@@ -46,11 +61,16 @@ def maximal_lottery(
         lottery[todo] = lottery[todo] / lottery[todo].sum(axis=-1, keepdims=True)
     return lottery
 
-
+# %% ../nbs/14_lotteries.ipynb #b26647c4
 def c1_maximal_lottery(
     margins: Float[np.ndarray, "contest candidate candidate"],
 ) -> Float[np.ndarray, "contest candidate"]:
-    "Maximal lottery of the majority relation alone, signs for margins (Laffond, Laslier and Le Breton 1993)."
+    """Maximal lottery of the majority relation alone, signs for margins (Laffond, Laslier and Le Breton 1993).
+
+    >>> cycle = np.array([[[0, 5, -3], [-5, 0, 7], [3, -7, 0]]], float)
+    >>> c1_maximal_lottery(cycle).round(3)
+    array([[0.333, 0.333, 0.333]])
+    """
     return maximal_lottery(np.sign(margins))
 
 # %% ../nbs/14_lotteries.ipynb #30750e2a
@@ -100,7 +120,11 @@ def lottery_rewards(
     margins: Float[np.ndarray, "*contest candidate candidate"] | None = None,  # per voter, for "win_rate"
     epsilon: float = 1e-3,  # added to probabilities before the logarithm
 ) -> Float[np.ndarray, "*contest candidate"]:
-    "Rewards that a social reward model can be trained on; `ValueError` on an unknown reading."
+    """Rewards that a social reward model can be trained on; `ValueError` on an unknown reading.
+
+    >>> lottery_rewards(np.array([0.5, 0.5, 0.0]), "log_probability", epsilon=0.01).round(2)
+    array([-0.67, -0.67, -4.61])
+    """
     if reading == "probability":
         return lottery
     if reading == "log_probability":

@@ -17,7 +17,12 @@ from .scoring import borda
 def condorcet(
     margins: Float[np.ndarray, "*contest candidate candidate"],
 ) -> Float[np.ndarray, "*contest candidate"]:
-    "One for the candidate that beats every other, zero for the rest; all tie where nobody does (Condorcet 1785)."
+    """One for the candidate that beats every other, zero for the rest; all tie where nobody does (Condorcet 1785).
+
+    >>> cycle = np.array([[0, 5, -3], [-5, 0, 7], [3, -7, 0]])
+    >>> condorcet(cycle), condorcet(np.array([[0, 1], [-1, 0]]))
+    (array([0., 0., 0.]), array([1., 0.]))
+    """
     return ((margins > 0).sum(axis=-1) == margins.shape[-1] - 1).astype(np.float64)
 
 
@@ -25,24 +30,36 @@ def copeland(
     margins: Float[np.ndarray, "*contest candidate candidate"],
     alpha: float = 0.5,  # worth of a pairwise tie, from 0 to 1
 ) -> Float[np.ndarray, "*contest candidate"]:
-    "Pairwise victories, plus `alpha` for each pairwise tie (Copeland 1951; Faliszewski et al. 2009)."
+    """Pairwise victories, plus `alpha` for each pairwise tie (Copeland 1951; Faliszewski et al. 2009).
+
+    >>> copeland(np.array([[0, 2, 0], [-2, 0, 2], [0, -2, 0]]))
+    array([1.5, 1. , 0.5])
+    """
     if not 0 <= alpha <= 1:
         raise ValueError(f"a tie is worth from 0 to 1 victories, got alpha={alpha}")
     ties = (margins == 0).sum(axis=-1) - 1.0
     return (margins > 0).sum(axis=-1) + alpha * ties
 
-
+# %% ../nbs/06_pairwise.ipynb #2307aef0
 def llull(
     margins: Float[np.ndarray, "*contest candidate candidate"],
 ) -> Float[np.ndarray, "*contest candidate"]:
-    "Pairwise contests not lost: Copeland with ties worth a victory (Llull 1299)."
+    """Pairwise contests not lost: Copeland with ties worth a victory (Llull 1299).
+
+    >>> llull(np.array([[0, 2, 0], [-2, 0, 2], [0, -2, 0]]))
+    array([2., 1., 1.])
+    """
     return copeland(margins, alpha=1.0)
 
 # %% ../nbs/06_pairwise.ipynb #abae3025
 def minimax(
     margins: Float[np.ndarray, "*contest candidate candidate"],
 ) -> Float[np.ndarray, "*contest candidate"]:
-    "Minus the largest margin against the candidate, positive for a Condorcet winner (Simpson 1969, Kramer 1977)."
+    """Minus the largest margin against the candidate, positive for a Condorcet winner (Simpson 1969, Kramer 1977).
+
+    >>> minimax(np.array([[0, 5, -3], [-5, 0, 7], [3, -7, 0]]))
+    array([-3., -5., -7.])
+    """
     if margins.shape[-1] == 1:
         return np.zeros(margins.shape[:-1])
     nobody = np.diag(np.full(margins.shape[-1], np.inf))
@@ -52,36 +69,60 @@ def minimax(
 def minimax_winning_votes(
     support: Float[np.ndarray, "*contest candidate candidate"],
 ) -> Float[np.ndarray, "*contest candidate"]:
-    "Minus the most votes by which the candidate is beaten, zero for one who is never beaten."
+    """Minus the most votes by which the candidate is beaten, zero for one who is never beaten.
+
+    >>> from socialrm.profiles import profile
+    >>> minimax_winning_votes(profile([[0, 1, 2], [2, 0, 1]], [3, 2]).support)
+    array([[-0., -3., -5.]])
+    """
     against = np.swapaxes(support, -1, -2)
     return -np.where(against > support, against, 0.0).max(axis=-1)
 
 # %% ../nbs/06_pairwise.ipynb #61de13f6
 def black(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
-    "Borda points, with a Condorcet winner lifted above all others (Black 1958)."
+    """Borda points, with a Condorcet winner lifted above all others (Black 1958).
+
+    >>> from socialrm.profiles import profile
+    >>> black(profile([[0, 1, 2], [2, 0, 1]], [3, 2]))
+    array([[4.2, 1.4, 0.4]])
+    """
     return borda(profile) + profile.n_candidates * condorcet(profile.margins)
 
 # %% ../nbs/06_pairwise.ipynb #4cf251e4
 def top_cycle(
     margins: Float[np.ndarray, "*contest candidate candidate"],
 ) -> Bool[np.ndarray, "*contest candidate"]:
-    "The smallest set that beats everyone outside it, also called the Smith set (Good 1971, Smith 1973)."
+    """The smallest set that beats everyone outside it, also called the Smith set (Good 1971, Smith 1973).
+
+    >>> top_cycle(np.array([[0, 5, -3, 1], [-5, 0, 7, 1], [3, -7, 0, 1], [-1, -1, -1, 0]]))
+    array([ True,  True,  True, False])
+    """
     return reachable(margins >= 0).all(axis=-1)
 
 
 def reachable(
     edge: Bool[np.ndarray, "*contest candidate candidate"],
 ) -> Bool[np.ndarray, "*contest candidate candidate"]:
-    "Whether a path leads from the row's candidate to the column's (Warshall 1962)."
+    """Whether a path leads from the row's candidate to the column's (Warshall 1962).
+
+    >>> reachable(np.array([[False, True, False], [False, False, True], [False, False, False]]))
+    array([[False,  True,  True],
+           [False, False,  True],
+           [False, False, False]])
+    """
     for via in range(edge.shape[-1]):
         edge = edge | (edge[..., :, via, None] & edge[..., None, via, :])
     return edge
 
-
+# %% ../nbs/06_pairwise.ipynb #178d72d0
 def uncovered_set(
     margins: Float[np.ndarray, "*contest candidate candidate"],
 ) -> Bool[np.ndarray, "*contest candidate"]:
-    "Candidates that none who beats them covers, in the sense of Gillies (1959)."
+    """Candidates that none who beats them covers, in the sense of Gillies (1959).
+
+    >>> uncovered_set(np.array([[0, 1, 1], [-1, 0, 1], [-1, -1, 0]]))
+    array([ True, False, False])
+    """
     beats = margins > 0
     covers = beats.copy()  # b covers a: b beats a, and whoever beats b beats a
     for other in range(margins.shape[-1]):

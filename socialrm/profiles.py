@@ -18,7 +18,11 @@ def check_ranks(
     ranks: ArrayLike,
     mask: Bool[np.ndarray, "contest candidate"] | None = None,  # False: padding, whose ranks may be anything
 ) -> Int[np.ndarray, "contest voter candidate"]:
-    "Ranks as integers with a contest axis; `ValueError` on missing, fractional or negative ones."
+    """Ranks as integers with a contest axis; `ValueError` on missing, fractional or negative ones.
+
+    >>> check_ranks([[0, 1], [1, 0], [0, 0]]).shape
+    (1, 3, 2)
+    """
     given = np.ma.filled(ranks.astype(float), np.nan) if np.ma.isMaskedArray(ranks) else np.asarray(ranks)
     if given.dtype.kind not in "iufb":
         raise ValueError(f"ranks must be integers, got {given.dtype}; 0 is best, equal ranks are ties")
@@ -59,7 +63,11 @@ def check_weights(
     contests: int,
     voters: int,
 ) -> Float[np.ndarray, "contest voter"] | None:
-    "Weights for every contest (a view where shared); `ValueError` unless finite, none negative, some positive."
+    """Weights for every contest (a view where shared); `ValueError` unless finite, none negative, some positive.
+
+    >>> check_weights([2, 1], contests=1, voters=2)
+    array([[2., 1.]])
+    """
     if weights is None:
         return None
     given = np.asarray(weights, dtype=np.float64)
@@ -80,7 +88,11 @@ def _first_bad(weights: Float[np.ndarray, "..."]) -> int:
 # %% ../nbs/04_profiles.ipynb #50e8a463
 @dataclass(frozen=True, eq=False)
 class Profile:
-    "The rankings of a batch of contests that have equally many candidates; built by `profile`."
+    """The rankings of a batch of contests that have equally many candidates; built by `profile`.
+
+    >>> profile([[0, 1, 2], [2, 0, 1]], [3, 2]).total
+    array([5.])
+    """
 
     ranks: Int[np.ndarray, "contest candidate voter"]  # 0 best, equal ranks are ties
     weights: Float[np.ndarray, "contest voter"] | None = None  # None: every voter counts one
@@ -195,7 +207,12 @@ def profile(
     | Int[ArrayLike, "contest voter candidate"],  # 0 is best, equal is tied
     weights: Float[ArrayLike, "voter"] | Float[ArrayLike, "contest voter"] | None = None,  # default: one each
 ) -> Profile:
-    "Check ranks and weights and lay them out by candidate; `ValueError` says what is wrong and where."
+    """Check ranks and weights and lay them out by candidate; `ValueError` says what is wrong and where.
+
+    >>> five = profile([[0, 1, 2], [2, 0, 1]], [3, 2])
+    >>> five.n_candidates, five.strict
+    (3, True)
+    """
     ranks = check_ranks(ranks)
     return lay_out(ranks, check_weights(weights, *ranks.shape[:2]))
 
@@ -204,7 +221,11 @@ def lay_out(
     ranks: Int[np.ndarray, "contest voter candidate"],
     weights: Float[np.ndarray, "contest voter"] | None,
 ) -> Profile:
-    "A profile of ranks and weights that have been checked."
+    """A profile of ranks and weights that have been checked.
+
+    >>> lay_out(np.array([[[0, 1, 2], [2, 0, 1]]]), None).ranks.shape
+    (1, 3, 2)
+    """
     largest = ranks.max(initial=0)
     small = next(t for t in (np.int8, np.int16, np.int32, np.int64) if largest <= np.iinfo(t).max)
     contests, voters, candidates = ranks.shape
@@ -219,7 +240,13 @@ def margins(
     ranks: Int[ArrayLike, "voter candidate"] | Int[ArrayLike, "contest voter candidate"],  # 0 is best
     weights: Float[ArrayLike, "voter"] | Float[ArrayLike, "contest voter"] | None = None,  # default: one each
 ) -> Float[np.ndarray, "candidate candidate"] | Float[np.ndarray, "contest candidate candidate"]:
-    "Pairwise majorities in units of weight: positive where the row's candidate beats the column's."
+    """Pairwise majorities in units of weight: positive where the row's candidate beats the column's.
+
+    >>> margins([[0, 1, 2], [2, 0, 1]], [3, 2])
+    array([[ 0.,  1.,  1.],
+           [-1.,  0.,  5.],
+           [-1., -5.,  0.]])
+    """
     tallied = profile(ranks, weights).margins
     return tallied[0] if np.ndim(ranks) == 2 else tallied
 
@@ -229,7 +256,11 @@ def in_blocks(
     margins: Float[np.ndarray, "contest candidate candidate"],
     size: int,  # of its table for one contest
 ) -> np.ndarray:
-    "Apply a rule to blocks of contests whose tables hold about a million numbers together."
+    """Apply a rule to blocks of contests whose tables hold about a million numbers together.
+
+    >>> in_blocks(lambda m: (m > 0).sum(axis=-1), np.zeros((5, 3, 3)), size=8).shape
+    (5, 3)
+    """
     block = max(1, 2**20 // size)
     return np.concatenate(
         [rule(margins[start : start + block]) for start in range(0, max(1, len(margins)), block)]

@@ -17,7 +17,11 @@ from . import cardinal, cycles, elimination, lotteries, pairwise, scoring, slate
 # %% ../nbs/19_rules.ipynb #79449941
 @dataclass(frozen=True)
 class Rule:
-    "What a rule needs, gives, costs and violates."
+    """What a rule needs, gives, costs and violates.
+
+    >>> Rule("first letter", lambda profile: -profile.ranks[:, :, 0]).needs
+    'profile'
+    """
 
     name: str
     scores: Callable  # from what `needs` says to scores for a batch of contests
@@ -146,7 +150,11 @@ RULES: dict[str, Rule] = (
 def scoring_rule(
     vector: Sequence[float],  # points for first place, second place, ...
 ) -> Rule:
-    "The scoring rule with these points; `ValueError` unless there are some and all are finite."
+    """The scoring rule with these points; `ValueError` unless there are some and all are finite.
+
+    >>> scoring_rule([3, 1, 0]).name
+    'scores:3,1,0'
+    """
     try:
         points = [float(point) for point in vector]
     except (TypeError, ValueError) as error:
@@ -164,7 +172,11 @@ def numbered_rule(
     name: str,  # a key of `NUMBERS`
     number: str | float,  # worth of a tie, or how many places count
 ) -> Rule:
-    "A rule of the table with its number set; `ValueError` on what is no such number."
+    """A rule of the table with its number set; `ValueError` on what is no such number.
+
+    >>> numbered_rule("copeland", 0).name
+    'copeland:0'
+    """
     if name not in NUMBERS:
         raise ValueError(f"{name} takes no number; {' and '.join(NUMBERS)} do, as in copeland:0")
     try:
@@ -194,21 +206,33 @@ CRITERIA = (
 
 # %% ../nbs/19_rules.ipynb #3782b787
 def violates(rule: Rule) -> str:
-    "A rule's violations in words."
+    """A rule's violations in words.
+
+    >>> violates(RULES["borda"])
+    'majority, condorcet_winner, clones'
+    """
     if rule.fails is None:
         return "not judged"
     return rule.fails.replace(" ", ", ") or "none of these"
 
 
 def satisfies(rule: Rule) -> str:
-    "The criteria of `CRITERIA` that a rule satisfies, in words."
+    """The criteria of `CRITERIA` that a rule satisfies, in words.
+
+    >>> satisfies(RULES["borda"])
+    'condorcet_loser, unanimity, monotonicity, participation, reversal_symmetry, anonymity, neutrality'
+    """
     if rule.fails is None:
         return "not judged"
     return ", ".join(c for c in CRITERIA if c not in rule.fails.split())
 
-
+# %% ../nbs/19_rules.ipynb #54342a88
 def rules_table() -> list[dict[str, str]]:
-    "A row per rule: name, what it needs and gives, ballots it takes, what it satisfies and violates, cost, source."
+    """A row per rule: name, what it needs and gives, ballots it takes, what it satisfies and violates, cost, source.
+
+    >>> rules_table()[5]["rule"], rules_table()[5]["cost"]
+    ('borda', 'n m')
+    """
     return [
         dict(
             rule=rule.name,

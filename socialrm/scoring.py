@@ -16,7 +16,13 @@ def positional(
     profile: Profile,
     vector: Float[ArrayLike, "candidate"],  # points for first place, second place, ...
 ) -> Float[np.ndarray, "contest candidate"]:
-    "Mean points per voter; tied candidates share the points of the places they hold together (Young 1975)."
+    """Mean points per voter; tied candidates share the points of the places they hold together (Young 1975).
+
+    >>> from socialrm.profiles import profile
+    >>> five = profile([[0, 1, 2], [2, 0, 1]], [3, 2])
+    >>> positional(five, [3, 1, 0])
+    array([[1.8, 1.8, 0.4]])
+    """
     points = np.asarray(vector, dtype=np.float64)
     if points.shape != (profile.n_candidates,) or not np.isfinite(points).all():
         raise ValueError(
@@ -34,32 +40,57 @@ def positional(
 
 # %% ../nbs/05_scoring.ipynb #3b876c65
 def plurality(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
-    "Share of first places."
+    """Share of first places.
+
+    >>> from socialrm.profiles import profile
+    >>> plurality(profile([[0, 1, 2], [2, 0, 1]], [3, 2]))
+    array([[0.6, 0.4, 0. ]])
+    """
     return positional(profile, np.arange(profile.n_candidates) == 0)
 
 
 def antiplurality(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
-    "Share of voters who do not put the candidate last."
+    """Share of voters who do not put the candidate last.
+
+    >>> from socialrm.profiles import profile
+    >>> antiplurality(profile([[0, 1, 2], [2, 0, 1]], [3, 2]))
+    array([[0.6, 1. , 0.4]])
+    """
     return positional(profile, np.arange(profile.n_candidates) < profile.n_candidates - 1)
 
-
+# %% ../nbs/05_scoring.ipynb #e1d00544
 def k_approval(
     profile: Profile,
     k: int = 2,  # places that count, at most all but one
 ) -> Float[np.ndarray, "contest candidate"]:
-    "Share of voters who put the candidate among their first `k`."
+    """Share of voters who put the candidate among their first `k`.
+
+    >>> from socialrm.profiles import profile
+    >>> k_approval(profile([[0, 1, 2], [2, 0, 1]], [3, 2]), k=2)
+    array([[0.6, 1. , 0.4]])
+    """
     if k < 1:
         raise ValueError(f"k_approval counts k >= 1 places, got {k}")
     return positional(profile, np.arange(profile.n_candidates) < k)
 
 
 def dowdall(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
-    "Mean of 1 over the place counted from one (Nauru; Fraenkel and Grofman 2014)."
+    """Mean of 1 over the place counted from one (Nauru; Fraenkel and Grofman 2014).
+
+    >>> from socialrm.profiles import profile
+    >>> dowdall(profile([[0, 1, 2], [2, 0, 1]], [3, 2])).round(2)
+    array([[0.73, 0.7 , 0.4 ]])
+    """
     return positional(profile, 1 / (1 + np.arange(profile.n_candidates)))
 
-
+# %% ../nbs/05_scoring.ipynb #c74a35f3
 def borda(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
-    "Mean number of candidates ranked below, ties counting one half (Borda 1781)."
+    """Mean number of candidates ranked below, ties counting one half (Borda 1781).
+
+    >>> from socialrm.profiles import profile
+    >>> borda(profile([[0, 1, 2], [2, 0, 1]], [3, 2]))
+    array([[1.2, 1.4, 0.4]])
+    """
     first, last = profile.places
     place = profile.tally(first) if profile.strict else profile.tally(first + last) / 2
     return profile.n_candidates - 1 - place / profile.total[:, None]
@@ -69,7 +100,13 @@ def random_ballot(
     profile: Profile,
     draw: Float[np.ndarray, "contest"],  # uniform on [0, 1), one per contest
 ) -> Float[np.ndarray, "contest candidate"]:
-    "Points that order candidates as one drawn voter does: how many that voter ranks below (Gibbard 1977)."
+    """Points that order candidates as one drawn voter does: how many that voter ranks below (Gibbard 1977).
+
+    >>> from socialrm.profiles import profile
+    >>> five = profile([[0, 1, 2], [2, 0, 1]], [3, 2])
+    >>> random_ballot(five, np.array([0.59])), random_ballot(five, np.array([0.6]))
+    (array([[2., 1., 0.]]), array([[0., 2., 1.]]))
+    """
     contests, candidates, voters = profile.ranks.shape
     if profile.weights is None:
         drawn = (draw * voters).astype(int)

@@ -93,7 +93,11 @@ def slate(
     approved: int | None = None,  # places on a ballot that count as approval; default: k; stv has none
     weights: Float[ArrayLike, "voter"] | None = None,  # default: one each
 ) -> list[list[int]]:  # the winning slates, candidates in rising order
-    "All slates that win; `ValueError` on an unknown rule or k, and for stv on ballots with ties."
+    """All slates that win; `ValueError` on an unknown rule or k, and for stv on ballots with ties.
+
+    >>> slate([[0, 1, 2, 3], [3, 0, 1, 2], [3, 2, 1, 0]], 2, "stv", weights=[42, 41, 17])
+    [[0, 1]]
+    """
     if rule not in COUNTS:
         raise ValueError(f"no slate rule is called {rule!r}; there are {', '.join(COUNTS)}")
     given = profile(ranks, weights)
@@ -120,22 +124,42 @@ def _distinct(profile: Profile, contest: int):
 
 # %% ../nbs/35_slates.ipynb #bb659117
 def stv(profile: Profile, seats: int) -> Float[np.ndarray, "contest candidate"]:
-    "Single transferable vote, Droop quota, weighted inclusive Gregory transfers (Tideman 1995; Woodall 1994)."
+    """Single transferable vote, Droop quota, weighted inclusive Gregory transfers (Tideman 1995; Woodall 1994).
+
+    >>> from socialrm.profiles import profile
+    >>> stv(profile([[0, 1, 2, 3], [3, 0, 1, 2], [3, 2, 1, 0]], [42, 41, 17]), seats=2)
+    array([[1., 1., 0., 0.]])
+    """
     return _on_slates(profile, seats, "stv")
 
 
 def sequential_pav(profile: Profile, seats: int) -> Float[np.ndarray, "contest candidate"]:
-    "Sequential proportional approval of as many places as seats (Thiele 1895)."
+    """Sequential proportional approval of as many places as seats (Thiele 1895).
+
+    >>> from socialrm.profiles import profile
+    >>> sequential_pav(profile([[0, 1, 2, 3], [3, 0, 1, 2], [3, 2, 1, 0]], [42, 41, 17]), seats=2)
+    array([[0., 1., 1., 0.]])
+    """
     return _on_slates(profile, seats, "sequential_pav")
 
 
 def phragmen(profile: Profile, seats: int) -> Float[np.ndarray, "contest candidate"]:
-    "Sequential Phragmen on approval of as many places as seats (Phragmen 1894)."
+    """Sequential Phragmen on approval of as many places as seats (Phragmen 1894).
+
+    >>> from socialrm.profiles import profile
+    >>> phragmen(profile([[0, 1, 2, 3], [3, 0, 1, 2], [3, 2, 1, 0]], [42, 41, 17]), seats=2)
+    array([[0., 1., 1., 0.]])
+    """
     return _on_slates(profile, seats, "phragmen")
 
-
+# %% ../nbs/35_slates.ipynb #72f29129
 def equal_shares(profile: Profile, seats: int) -> Float[np.ndarray, "contest candidate"]:
-    "Method of equal shares on approval of as many places as seats (Peters and Skowron 2020)."
+    """Method of equal shares on approval of as many places as seats (Peters and Skowron 2020).
+
+    >>> from socialrm.profiles import profile
+    >>> equal_shares(profile([[0, 1, 2, 3], [3, 0, 1, 2], [3, 2, 1, 0]], [42, 41, 17]), seats=2)
+    array([[0., 1., 1., 0.]])
+    """
     return _on_slates(profile, seats, "equal_shares")
 
 
@@ -152,7 +176,11 @@ def slate_welfare(
     ranks: Int[np.ndarray, "voter candidate"],  # 0 is best
     k: int,  # seats
 ) -> dict[tuple[int, ...], float]:
-    "Every slate's worth to its worst-off voter: candidates ranked below, harmonically weighted (Thiele 1895, maximin)."
+    """Every slate's worth to its worst-off voter: candidates ranked below, harmonically weighted (Thiele 1895, maximin).
+
+    >>> slate_welfare(np.array([[0, 1, 2], [2, 1, 0]]), 2)
+    {(0, 1): 1.0, (0, 2): 2.0, (1, 2): 1.0}
+    """
     points = (ranks[:, :, None] < ranks[:, None, :]).sum(axis=2)
     harmonic = 1 / np.arange(1, k + 1)
     every = combinations(range(ranks.shape[1]), k)

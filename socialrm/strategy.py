@@ -22,7 +22,13 @@ def better_for(
     misreported: SocialOrder,  # a batch of outcomes
     lottery: bool = False,  # scores are probabilities
 ) -> Bool[np.ndarray, "report"]:
-    "Whether each outcome is surely better than the honest one for a voter with these ranks."
+    """Whether each outcome is surely better than the honest one for a voter with these ranks.
+
+    >>> before = SocialOrder(np.array([0, 1, 0]), np.array([1, 0, 1]))
+    >>> after = SocialOrder(np.array([[1, 0, 0]]), np.array([[0, 1, 1]]))
+    >>> better_for(np.array([0, 1, 2]), before, after)
+    array([ True])
+    """
     if lottery:
         order = np.argsort(truth, kind="stable")
         gain = np.cumsum((misreported.scores - honest.scores)[:, order], axis=1)[:, :-1]
@@ -40,7 +46,13 @@ def gains(
     coalition: int = 1,  # voters with the same ranks who change theirs together
     reports: Int[np.ndarray, "report candidate"] | None = None,  # what to try; default: all orders
 ) -> tuple[Int[np.ndarray, "candidate"], Int[np.ndarray, "candidate"]] | None:
-    "The first misreport found that pays: true ranks and reported ranks; None if no one gains."
+    """The first misreport found that pays: true ranks and reported ranks; None if no one gains.
+
+    >>> ranks = np.repeat([[0, 1, 2], [2, 0, 1], [2, 1, 0]], [4, 3, 2], axis=0)
+    >>> truth, report = gains(ranks, "plurality", coalition=2)
+    >>> truth, report
+    (array([2, 0, 1]), array([1, 2, 0]))
+    """
     rule = find_rule(rule)
     reports = every_order(ranks.shape[1]) if reports is None else reports
     honest, lottery = aggregate(ranks, rule), rule.gives == "lottery"
@@ -54,9 +66,13 @@ def gains(
             return kinds[kind], reports[np.argmax(pays)]
     return None
 
-
+# %% ../nbs/13_strategy.ipynb #d9a4ad6e
 def every_order(m: int) -> Int[np.ndarray, "order candidate"]:
-    "All strict orders of up to five candidates, as ranks."
+    """All strict orders of up to five candidates, as ranks.
+
+    >>> every_order(3).shape
+    (6, 3)
+    """
     if m > 5:
         raise ValueError(f"{m} candidates have too many orders to try all: pass some as reports")
     return np.array(list(permutations(range(m))))
@@ -64,7 +80,12 @@ def every_order(m: int) -> Int[np.ndarray, "order candidate"]:
 # %% ../nbs/13_strategy.ipynb #dc3b589a
 @dataclass(frozen=True)
 class Share:
-    "A share of trials and its 95% interval (Wilson 1927)."
+    """A share of trials and its 95% interval (Wilson 1927).
+
+    >>> found = Share(5, 100)
+    >>> found.share, [round(end, 3) for end in found.interval]
+    (0.05, [0.022, 0.112])
+    """
 
     count: int
     trials: int
@@ -92,7 +113,11 @@ def manipulable(
     coalition: float = 0.0,  # share of the voters who act together; 0: one voter
     trials: int = 200,  # profiles, every order equally likely for every voter
 ) -> Share:
-    "How often somebody gains by misreporting; all misreports up to 5 candidates, 120 random ones above."
+    """How often somebody gains by misreporting; all misreports up to 5 candidates, 120 random ones above.
+
+    >>> manipulable("random_dictator", rng=np.random.default_rng(0), voters=5, trials=10)
+    Share(count=0, trials=10)
+    """
     size, count = max(1, round(coalition * voters)), 0
     for _ in range(trials):
         ranks = np.argsort(rng.random((voters, candidates)), axis=1)
@@ -102,7 +127,11 @@ def manipulable(
 
 # %% ../nbs/13_strategy.ipynb #6cf468a9
 def resolute(rule: str | Rule) -> Rule:
-    "The rule with every tie broken in favour of the candidate with the lower index."
+    """The rule with every tie broken in favour of the candidate with the lower index.
+
+    >>> aggregate([[0, 1], [1, 0]], resolute("borda")).ranks
+    array([0, 1])
+    """
     rule = find_rule(rule)
 
     def scores(laid_out):
@@ -120,7 +149,12 @@ def pushed(
     *,
     rng: np.random.Generator,
 ) -> tuple[float, int]:
-    "Share of pairs that the coalition turns around in the social order, and places by which its candidate rises."
+    """Share of pairs that the coalition turns around in the social order, and places by which its candidate rises.
+
+    >>> ranks = np.repeat([[0, 1, 2], [1, 2, 0]], [6, 4], axis=0)
+    >>> pushed(ranks, "borda", 2, 0.5, rng=np.random.default_rng(0))
+    (0.5, 1)
+    """
     honest = aggregate(ranks, rule)
     members = rng.permutation(len(ranks))[: round(share * len(ranks))]
     wish = ranks[members].astype(np.float64)
@@ -131,9 +165,13 @@ def pushed(
     moved = aggregate(reported, rule)
     return turned(honest.ranks, moved.ranks), int(honest.ranks[candidate] - moved.ranks[candidate])
 
-
+# %% ../nbs/13_strategy.ipynb #556b9abe
 def turned(one: Int[np.ndarray, "candidate"], other: Int[np.ndarray, "candidate"]) -> float:
-    "Share of pairs that two orders rank the other way round, a tie in one of them counting half."
+    """Share of pairs that two orders rank the other way round, a tie in one of them counting half.
+
+    >>> turned(np.array([0, 1, 2]), np.array([1, 0, 2]))
+    0.3333333333333333
+    """
     a, b = np.triu_indices(len(one), 1)
     return (
         float(np.abs(np.sign(one[a] - one[b]) - np.sign(other[a] - other[b])).mean() / 2) if len(a) else 0.0

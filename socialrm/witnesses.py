@@ -23,7 +23,11 @@ def check(
     ranks: Int[np.ndarray, "voter candidate"],  # without ties; their sequence is that of the distinct orders
     weights: Int[np.ndarray, "voter"] | None = None,  # whole numbers; default: one each
 ) -> Witness | None:
-    "The witness that a profile gives, or None; `ValueError` on ties, fractional weights and unknown criteria."
+    """The witness that a profile gives, or None; `ValueError` on ties, fractional weights and unknown criteria.
+
+    >>> check("majority", "borda", np.array([[0, 1, 2], [2, 0, 1]]), np.array([3, 2])).short
+    '3 ABC, 2 BCA: B wins; A is first on most ballots'
+    """
     if criterion not in CRITERIA_OF:
         raise ValueError(f"no criterion {criterion!r}; there are {', '.join(CRITERIA_OF)}")
     given = profile(ranks, weights)
@@ -48,12 +52,21 @@ def _neighbourhood(
 
 # %% ../nbs/17_witnesses.ipynb #fdb02cd7
 def all_orders(m: int) -> Int[np.ndarray, "order candidate"]:
-    "Every strict order of m candidates, as ranks."
+    """Every strict order of m candidates, as ranks.
+
+    >>> all_orders(3).tolist()
+    [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
+    """
     return np.array(list(permutations(range(m))))
 
 
 def electorates(m: int, n: int, orders: int) -> Int[np.ndarray, "election order"]:
-    "All ways to give n voters one of some orders, one of them the first."
+    """All ways to give n voters one of some orders, one of them the first.
+
+    >>> electorates(3, 2, orders=6)[:2]
+    array([[2, 0, 0, 0, 0, 0],
+           [1, 1, 0, 0, 0, 0]])
+    """
     others = list(combinations_with_replacement(range(orders), n - 1))
     rows = np.array(others, int).reshape(len(others), n - 1)
     counts = np.zeros((len(rows), orders), np.int64)
@@ -70,7 +83,13 @@ def search(
     draws: int = 8000,  # random electorates of four candidates
     most: tuple[int, int] = (17, 4),  # voters, of three candidates and of four
 ) -> Witness | None:
-    "The smallest witness found, a clear one if there is any."
+    """The smallest witness found, a clear one if there is any.
+
+    >>> search("borda", "majority").short
+    '3 ABC, 2 BCA: B wins; A is first on most ballots'
+    >>> search("plurality", "monotonicity", most=(4, 2), draws=0) is None
+    True
+    """
     rule, doubtful = find_rule(rule), None
     for m, voters in zip((3, 4), most):
         for orders in _families(m, criterion):
@@ -100,7 +119,11 @@ def random_electorates(
     orders: Int[np.ndarray, "order 4"],  # that voters may have
     draws: int,
 ) -> Int[np.ndarray, "election order"]:
-    "Electorates with few of the orders; every other one is a cycle of A, B and C, with D first or last, if it can be."
+    """Electorates with few of the orders; every other one is a cycle of A, B and C, with D first or last, if it can be.
+
+    >>> random_electorates(np.random.default_rng(0), all_orders(4), draws=5).shape
+    (5, 24)
+    """
     trios = [np.roll(range(3), shift) for shift in range(3)]
     ballots = [[*trio, 3] for trio in trios] + [[3, *trio] for trio in trios]
     cycle = np.flatnonzero((orders[:, None] == np.argsort(ballots, axis=1)).all(axis=2).any(axis=1))
@@ -137,7 +160,11 @@ def hunt(
     *,
     examples: int = 300,  # electorates to try
 ) -> Witness | None:
-    "A clear witness found and shrunk by hypothesis, or None."
+    """A clear witness found and shrunk by hypothesis, or None.
+
+    >>> hunt("borda", "majority", examples=200).clear
+    True
+    """
     from hypothesis import HealthCheck, settings, strategies
     from hypothesis import find as shrink
     from hypothesis.errors import NoSuchExample
@@ -175,7 +202,12 @@ def matrix(
     *,
     seed: int = 0,
 ) -> dict[tuple[str, str], Witness | None]:
-    "The smallest witness found for every rule and criterion; minutes."
+    """The smallest witness found for every rule and criterion; minutes.
+
+    >>> found = matrix(["borda"], ["majority", "neutrality"])
+    >>> found["borda", "majority"].voters, found["borda", "neutrality"]
+    (5, None)
+    """
     few = {"draws": 600, "most": (7, 3)}  # lotteries, and rules that search through orders of ties
     slow = {"maximal_lottery": few, "c1_maximal_lottery": few, "river": {"draws": 2000, "most": (9, 3)}}
     return {(r, c): search(r, c, seed=seed, **slow.get(r, {})) for r in rules for c in criteria}
