@@ -5,18 +5,22 @@ from itertools import permutations, product
 import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from socialrm import populations
-from socialrm.aggregation import RULES, aggregate, margins
+from socialrm.aggregation import RULES, aggregate, aggregate_rewards, margins
 from socialrm.axioms import CRITERIA_OF, Elections, find
+from socialrm.cardinal import phantom_median
 from socialrm.cycles import ranked_pairs, river, schulze, split_cycle, stable_voting
 from socialrm.distortion import metric_distortion
 from socialrm.lotteries import maximal_lottery
 from socialrm.pairwise import top_cycle, uncovered_set
 from socialrm.profiles import profile
+from socialrm.slates import slate_welfare
 from socialrm.strategy import every_order, gains
 from socialrm.tournaments import _tied_places, banks, kemeny, kemeny_order, slater
-from socialrm.witnesses import all_orders, electorates, hunt
+from socialrm.witnesses import all_orders, check, electorates, hunt
 
 JUDGED = [name for name, rule in RULES.items() if rule.fails is not None and rule.needs != "draw"]
 CONDORCET = [name for name in JUDGED if "condorcet_winner" not in RULES[name].fails.split()]
@@ -243,3 +247,63 @@ def test_hypothesis_finds_no_witness_where_there_is_a_theorem(rule, criterion):
 def test_hypothesis_finds_known_failures(rule, criterion, source):
     witness = hunt(rule, criterion, examples=2000)
     assert witness is not None and witness.clear, source
+
+
+def test_a_slate_tells_the_posts_twins_apart():
+    """Which partner suits A differs between them; for one winner the two look alike, label by label."""
+    one, other = (p.orders["choose"] for p in populations.pairwise_twins(key=jax.random.key(0)))
+    for name in JUDGED:
+        if "anonymity" not in RULES[name].fails:
+            np.testing.assert_allclose(
+                aggregate(one, name).scores, aggregate(other, name).scores, atol=1e-9, err_msg=name
+            )
+    mine, theirs = slate_welfare(one, 2), slate_welfare(other, 2)
+    best = [max(((0, 2), (0, 3)), key=worth.get) for worth in (mine, theirs)]
+    assert best == [(0, 3), (0, 2)]
+    assert {s: w for s, w in mine.items()} == {
+        tuple(sorted({0: 1, 1: 0}.get(c, c) for c in s)): w for s, w in theirs.items()
+    }
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=6), st.integers(0, 20), st.lists(st.integers(0, 20)))
+def test_phantom_median_is_strategyproof_for_one_score(others, ideal, lies):
+    """A voter who wants the score near an ideal gains by no report (Moulin 1980)."""
+    score = lambda report: phantom_median(np.array([*others, report])[:, None] / 20, np.ones(len(others) + 1))
+    honest = abs(score(ideal)[0] - ideal / 20)
+    assert all(abs(score(lie)[0] - ideal / 20) >= honest - 1e-12 for lie in [0, 20, *lies])
+
+
+def test_phantom_median_is_manipulable_over_who_wins():
+    """The first voter prefers A; by giving B nothing it turns the winner from B to a tie with A."""
+    truth = np.array([[1.0, 0.8], [0.3, 0.9], [0.6, 0.6]])
+    lie = truth.copy()
+    lie[0, 1] = 0.0
+    winners = [aggregate_rewards(r, "phantom_median", normalise="none").winners for r in (truth, lie)]
+    assert [w.tolist() for w in winners] == [[False, True], [True, True]]
+
+
+def test_condorcet_without_a_winner_ties_all():
+    order = aggregate([[0, 1, 2], [1, 2, 0], [2, 0, 1]], "condorcet")
+    assert order.winners.all()
+    assert aggregate([[0, 1], [1, 0]], "condorcet").winners.all()
+
+
+def test_stable_voting_is_not_monotonic():
+    """Nine voters, five candidates; known to fail (Doering, Brill and Heitzig 2025, table 1)."""
+    ballots = {"ABCDE": 1, "ACEBD": 2, "BADCE": 1, "CDAEB": 1, "DEBAC": 2, "BCEDA": 1, "EDBCA": 1}
+    ranks = np.array([[order.index(c) for c in "ABCDE"] for order in ballots])
+    witness = check("monotonicity", "stable_voting", ranks, np.array(list(ballots.values())))
+    assert witness.clear and witness.voters == 9
+    assert check("monotonicity", "split_cycle", ranks, np.array(list(ballots.values()))) is None
+
+
+def test_nanson_violates_reversal_symmetry_at_the_average_only():
+    """A winner above the average is below it upside down; only one exactly at the average can win twice."""
+    seen = 0
+    for n in range(1, 8):
+        some = Elections(RULES["nanson"], all_orders(3), electorates(3, n, 6))
+        for case in CRITERIA_OF["reversal_symmetry"](some):
+            points = some.margins.sum(axis=2)[some.winners & case.violated[:, None]]
+            seen += len(points)
+            assert (points == 0).all()
+    assert seen
