@@ -40,7 +40,7 @@ CLAIMS = {
         (claims_rules.noisy_unseen, 3),
         (claims_rules.irrelevant, 3),
         (claims_missing.penalty, 3),
-        (claims_latent.masks_early, 3),
+        (claims_latent.masks_places, 3),
         (claims_latent.masks_noisy, 3),
         (claims_latent.sizes, 3),
         (claims_missing.efficiency, 3),
@@ -108,6 +108,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("claims", nargs="*", choices=[[], *CLAIMS], default=[])
     parser.add_argument("--seeds", help="first-last, both counted; default: each claim's own")
+    parser.add_argument("--only", default="", help="of claims that come in cases: those whose name has this")
     parser.add_argument("--minutes", type=float, default=6_000.0, help="begin nothing after so long")
     parser.add_argument("--again", action="store_true", help="measure anew what is stored")
     parser.add_argument("--readme", action="store_true", help="write the summary, measure nothing")
@@ -123,7 +124,7 @@ def main():
         first, last = map(int, asked.seeds.split("-")) if asked.seeds else (0, seeds - 1)
         for seed in range(first, last + 1):
             for case in getattr(claim, "cases", (None,)):
-                if (name, str(seed), case) in done:
+                if (name, str(seed), case) in done or asked.only not in (case or asked.only):
                     continue
                 if time.monotonic() > until:
                     return

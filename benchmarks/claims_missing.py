@@ -163,7 +163,7 @@ def efficiency(seed, case):
 
 
 efficiency.cases = tuple(
-    f"{number} {what}" for number in (1, 2, 3, 5, 10, 30) for what in ("raters a prompt", "ballots a rater")
+    f"{number} {what}" for what in ("raters a prompt", "ballots a rater") for number in (1, 2, 3, 5, 10, 30)
 )
 
 
