@@ -8,7 +8,7 @@ export JAX_PLATFORMS ?= cpu
 ifneq ($(wildcard ../shared/data/SHA256SUMS),)
 export SOCIALRM_DATA_DIR ?= $(abspath ../shared/data)
 endif
-NOTEBOOKS := $(wildcard nbs/*.ipynb nbs/experiments/*.ipynb nbs/tutorials/*.ipynb)
+NOTEBOOKS := $(wildcard nbs/*.ipynb nbs/experiments/*.ipynb nbs/tutorials/*.ipynb nbs/guide/*.ipynb)
 
 .PHONY: help run test lab export sync lint notebooks execute reproduce bench clean
 
