@@ -208,6 +208,6 @@ def matrix(
     >>> found["borda", "majority"].voters, found["borda", "neutrality"]
     (5, None)
     """
-    few = {"draws": 600, "most": (7, 3)}  # lotteries, and rules that search through orders of ties
+    few = {"draws": 60, "most": (5, 2)}  # lotteries, and rules that search through orders of ties
     slow = {"maximal_lottery": few, "c1_maximal_lottery": few, "river": {"draws": 2000, "most": (9, 3)}}
     return {(r, c): search(r, c, seed=seed, **slow.get(r, {})) for r in rules for c in criteria}
