@@ -1,0 +1,156 @@
+"""Throughput and memory against size: shards written, read, trained on, and voters tallied; each size in a process of its own.
+
+    python benchmarks/bench_scale.py 1000 10000 100000 1000000 [--contests 1000]
+
+A synthetic population: four types of raters, twenty ballots of three each, over 1,000 prompts of 8 candidates. As many voters as raters. Rows are
+added to results/scale.csv; processor seconds are user and system, of all threads.
+"""
+
+import argparse
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results" / "scale.csv"
+PROMPTS, CANDIDATES, BALLOTS, PLACES, SHARD = 1_000, 8, 20, 3, 10_000
+
+
+def generate(folder, raters):
+    "Write shards of raters of four types; half of the prompts turn their orders round."
+    import numpy as np
+    from socialrm.shards import write_shard
+
+    taste = np.random.default_rng(0).standard_normal((4, CANDIDATES))
+    for number, first in enumerate(range(0, raters, SHARD)):
+        rng, n = np.random.default_rng([1, number]), min(SHARD, raters - first)
+        kind = np.repeat(rng.integers(0, 4, n), BALLOTS)
+        prompt = rng.integers(0, PROMPTS, len(kind))
+        shown = np.argsort(rng.random((len(kind), CANDIDATES)), axis=1)[:, :PLACES]
+        utility = np.where(prompt % 2, -1, 1)[:, None] * taste[kind[:, None], shown]
+        order = np.argsort(-utility - 0.3 * rng.gumbel(size=utility.shape), axis=1)
+        pair = prompt[:, None] * CANDIDATES + np.take_along_axis(shown, order, 1)
+        rank = np.broadcast_to(np.arange(PLACES), pair.shape)
+        write_shard(folder / f"{number:04}.parquet", pair, rank, np.full(n, BALLOTS))
+
+
+class Clock:
+    "Wall and processor seconds between marks, and the largest memory so far."
+
+    def __init__(self):
+        self.rows, self.last = [], self.now()
+
+    def now(self):
+        return time.perf_counter(), time.process_time()
+
+    def mark(self, stage, items):
+        wall, cpu = (b - a for a, b in zip(self.last, self.now()))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        self.rows.append(
+            {
+                "stage": stage,
+                "items": items,
+                "seconds": round(wall, 2),
+                "cpu_seconds": round(cpu, 2),
+                "peak_gb": round(peak, 3),
+            }
+        )
+        print(json.dumps(self.rows[-1]), file=sys.stderr, flush=True)
+        self.last = self.now()
+
+
+def measure(raters, contests, voters):
+    "One size, in this process."
+    import jax
+    import numpy as np
+    from socialrm.shards import Shards, every_rater, windows
+
+    from socialrm.architecture import Architecture
+    from socialrm.ballots import Contests, Vocabulary
+    from socialrm.density import MixtureDensity
+    from socialrm.individual import Individual, IndividualConfig, new_individual, objective
+    from socialrm.pairs import Pairs, interpretation_inputs
+    from socialrm.tallies import order_tallies, stream_voters, tally
+    from socialrm.training import Optimisation, fit
+
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        generate(Path(folder), raters)
+        clock.mark("write", raters * BALLOTS)
+        shards = Shards.open(folder, BALLOTS, PLACES)
+        seen = sum(int((pair[:, :, 0] >= 0).sum()) for pair, _ in every_rater(shards))
+        clock.mark("read", seen)
+        names = (tuple(f"{kind}{i}" for i in range(n)) for kind, n in (("p", PROMPTS), ("c", CANDIDATES)))
+        vocabulary = Vocabulary((), *names)
+        pairs = Pairs(
+            np.repeat(np.arange(PROMPTS), CANDIDATES), np.tile(np.arange(CANDIDATES), PROMPTS), vocabulary
+        )
+        how = Optimisation(steps=200, batch=128, chunk=100)
+        config = IndividualConfig(architecture=Architecture(context=BALLOTS, places=PLACES), optimisation=how)
+        model = new_individual(pairs, config, key=jax.random.key(0))
+        data = windows(shards, interpretation_inputs(pairs, config), chunk=how.chunk, seed=0)
+        history = fit(model, objective, data, config, replace(how, steps=100), key=jax.random.key(1))
+        clock.mark("first 100 steps, compile included", 100 * how.batch)
+        history = fit(model, objective, data, config, replace(how, steps=200), key=jax.random.key(1))
+        clock.mark("200 steps, compile included", 200 * how.batch)
+    individual = Individual(model, config, pairs, np.zeros(0, int), history)
+    density = MixtureDensity(
+        np.ones(1), np.zeros((1, config.architecture.latent)), np.eye(config.architecture.latent)[None]
+    )
+    ask = Contests(np.arange(contests), np.tile(np.arange(CANDIDATES), (contests, 1)), vocabulary)
+    tallies = tally(individual, stream_voters(density, voters, seed=0), ask, key=jax.random.key(2))
+    clock.mark("vote", voters * contests)
+    every = [order_tallies(tallies, rule) for rule in ("borda", "copeland", "plurality")]
+    assert (tallies.places.sum(axis=2) == voters).all() and len(every) == 3
+    clock.mark("rules", 3 * contests)
+    return clock.rows
+
+
+def main():
+    "Each size in a process of its own; rows as they come."
+    parse = argparse.ArgumentParser(description=__doc__)
+    parse.add_argument("raters", type=int, nargs="+")
+    parse.add_argument("--contests", type=int, default=1_000)
+    parse.add_argument("--voters", type=int, help="default: as many as raters")
+    parse.add_argument("--one", action="store_true", help="this size, in this process, to stdout")
+    given = parse.parse_args()
+    if given.one:
+        print(json.dumps(measure(given.raters[0], given.contests, given.voters or given.raters[0])))
+        return
+    for raters in given.raters:
+        voters = given.voters or raters
+        command = [
+            sys.executable,
+            __file__,
+            str(raters),
+            "--one",
+            "--contests",
+            str(given.contests),
+            "--voters",
+            str(voters),
+        ]
+        rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        new = not RESULTS.exists()
+        with RESULTS.open("a", newline="") as file:
+            table = csv.DictWriter(
+                file, ["raters", "voters", "contests", *rows[0], "load"], lineterminator="\n"
+            )
+            if new:
+                table.writeheader()
+            size = {
+                "raters": raters,
+                "voters": voters,
+                "contests": given.contests,
+                "load": round(os.getloadavg()[0], 1),
+            }
+            table.writerows(size | row for row in rows)
+
+
+if __name__ == "__main__":
+    main()
