@@ -137,7 +137,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Seed by seed, so that a run that is stopped has covered every data set alike."""
     known, wholes, until = done(), {}, time.monotonic() + 60 * arguments.minutes
     config = IndividualConfig()
-    methods = (() if arguments.baselines else OURS) + tuple(BASELINES)
+    methods = arguments.methods or (() if arguments.baselines else OURS) + tuple(BASELINES)
     for seed in range(arguments.masks):
         for kind in arguments.kinds:
             for name in arguments.data:
@@ -178,4 +178,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--baselines", action="store_true", help="baselines only")
+    parser.add_argument("--methods", nargs="+", choices=(*OURS, *BASELINES), help="these alone; default: all")
     main(parser.parse_args())
