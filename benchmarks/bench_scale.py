@@ -25,6 +25,7 @@ PROMPTS, CANDIDATES, BALLOTS, PLACES, SHARD = 1_000, 8, 20, 3, 10_000
 def generate(folder, raters):
     "Write shards of raters of four types; half of the prompts turn their orders round."
     import numpy as np
+
     from socialrm.shards import write_shard
 
     taste = np.random.default_rng(0).standard_normal((4, CANDIDATES))
@@ -69,13 +70,13 @@ def measure(raters, contests, voters):
     "One size, in this process."
     import jax
     import numpy as np
-    from socialrm.shards import Shards, every_rater, windows
 
     from socialrm.architecture import Architecture
     from socialrm.ballots import Contests, Vocabulary
     from socialrm.density import MixtureDensity
     from socialrm.individual import Individual, IndividualConfig, new_individual, objective
     from socialrm.pairs import Pairs, interpretation_inputs
+    from socialrm.shards import Shards, every_rater, windows
     from socialrm.tallies import order_tallies, stream_voters, tally
     from socialrm.training import Optimisation, fit
 
