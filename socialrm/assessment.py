@@ -54,12 +54,14 @@ def held_out_trial(
     *,
     key: jax.Array,
     rng: np.random.Generator,
+    checkpoint=None,  # a `checkpoints.Training`
 ) -> Trial | None:  # None where nobody was held out, or nothing can be asked
     "Held-out raters' comparisons, predicted by the individual model, the others' order and the others' vanilla model."
     if watch is None or not watch.order_without or not len(individual.held_out):
         return None
     others = ballots.subset(np.setdiff1d(np.arange(ballots.n_raters), individual.held_out))
-    vanilla = train_reward(rater_ballots(others, individual.pairs), individual.pairs, config, key=key).score()
+    options, pairs = {"key": key, "checkpoint": checkpoint}, individual.pairs
+    vanilla = train_reward(rater_ballots(others, pairs), pairs, config, **options).score()
     ranks = np.full(contests.completion.shape, -1)
     ranks[contests.mask] = np.concatenate(watch.order_without)
     return trial(individual, ballots, contests, ranks, vanilla, rng=rng)

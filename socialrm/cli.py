@@ -29,7 +29,6 @@ from socialrm.shell import (
     Seats,
     Split,
     Unranked,
-    check_folder,
     load_ratings,
     load_run,
     output,
@@ -144,7 +143,13 @@ def run(
     ] = "order",
     out: Annotated[Path, typer.Option(help="folder of the run")] = Path("runs/run"),
     seed: Annotated[int, typer.Option(help="same seed, same files")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="write into a folder that is not empty")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="start anew, also in a folder that is not empty")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="fail where no run was interrupted")] = False,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="seconds between two checkpoints of a training")
+    ] = 10.0,
     electorate: Annotated[Literal["auto", "completed", "simulated"], typer.Option(help="who votes")] = "auto",
     orders: Annotated[Literal["sampled", "modal"], typer.Option(help="how voters order")] = "sampled",
     interpretation: Annotated[
@@ -176,10 +181,14 @@ def run(
         bool, typer.Option("--distributed", help="one of several processes, found as JAX finds them")
     ] = False,
 ) -> None:
-    "Ratings in, a folder out: social orders and pairs, both models, and a report."
+    "Ratings in, a folder out: social orders and pairs, both models, and a report. An interrupted run goes on."
+    from socialrm.folders import check_folder
+
     first = prepare(distributed)
     if first:
-        check_folder(out, force)
+        check_folder(out, force=force, resume=resume)
+        if (out / "checkpoints" / "run.json").exists() and not force:
+            typer.echo(f"{out}: going on with the run begun there", err=True)
     interpretation = "embeddings" if encoder else interpretation
     shares = _shares(weights)
     sure = {"min_support": min_support, "seeds": seeds}
@@ -207,7 +216,8 @@ def run(
         ballots = with_embeddings(ballots, text_encoder(encoder, device, batch_size, cache))
     lengths = {"individual": config.individual, "social": config.social, "vanilla": config.social}
     progress = Progress({stage: part.optimisation.steps for stage, part in lengths.items()})
-    pipeline.run(ballots, config, out=out, report=report, progress=progress, force=force)
+    how = {"force": force, "resume": resume, "every": checkpoint_every}
+    pipeline.run(ballots, config, out=out, report=report, progress=progress, **how)
     progress.close()
     if first:
         _summarise(out, rule)

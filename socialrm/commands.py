@@ -66,12 +66,13 @@ def diff(
     import csv
 
     from socialrm.findings import changed_pairs, read_folder
+    from socialrm.rows import cell
 
     pairs, compared = changed_pairs(*(read_folder(folder)["social"] for folder in (one, other)))
     with output(out) as lines:
         table = csv.writer(lines, lineterminator="\n")
         table.writerow(["prompt", "completion", "other_completion", str(one), str(other)])
-        table.writerows(pairs)
+        table.writerows([cell(text) for text in pair] for pair in pairs)
     typer.echo(f"{len(pairs):,} of {compared:,} pairs change", err=True)
 
 # %% ../nbs/76_commands.ipynb #ecc81433

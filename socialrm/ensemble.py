@@ -106,9 +106,11 @@ def fit_members(
     *,
     key: jax.Array,
     progress: Callable[[dict], None] | None = None,  # called with each row of the history
+    checkpoint=None,  # a `checkpoints.Training`
 ) -> list[dict]:  # as of one training; the loss is the mean of the members'
     "Train all members in one loop."
     mean = lambda row: row | {"loss": row["loss"] / members}
     shown = None if progress is None else lambda row: progress(mean(row))
     free, total = replace(optimisation, clip=float("inf")), across(loss, members, optimisation.clip)
-    return [mean(row) for row in fit(stacked, total, data, config, free, key=key, progress=shown)]
+    options = {"key": key, "progress": shown, "checkpoint": checkpoint}
+    return [mean(row) for row in fit(stacked, total, data, config, free, **options)]

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .rows import uncell
 from .rules import RULES
 from .words import many
 
@@ -54,7 +55,11 @@ def _rows(path, *columns):
         missing = [c for c in columns if c not in (table.fieldnames or ())]
         if missing:
             raise ValueError(f"{path} has no column {missing[0]!r}: was it edited?")
-        return list(table)
+        rows = [{name: uncell(text) for name, text in row.items()} for row in table]
+    short = next((row for row in rows if any(row[c] is None for c in columns)), None)
+    if short is not None:
+        raise ValueError(f"{path}: a row lacks columns ({list(short.values())[:2]}): was it cut?")
+    return rows
 
 # %% ../nbs/33_findings.ipynb #ec717e86
 def _arrays(path):

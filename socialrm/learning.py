@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from .aggregation import SocialOrder, aggregate, aggregate_rewards, check_seats, find_rule
 from .ballots import Ballots, Contests
 from .cardinal import normalised
+from .checkpoints import Checkpoints
 from .density import DensityConfig, MixtureDensity, fit_density
 from .diagnostics import LatentHealth, latent_health
 from .electorates import Electorate, completed, draw, join, simulated
@@ -155,33 +156,46 @@ def learn(
     config: RunConfig = RunConfig(),
     *,
     progress: Callable[[dict], None] | None = None,  # called with rows of the training history
+    checkpoints: Checkpoints = Checkpoints(),  # of the run; stages that are finished are read back
 ) -> Learned:
     "Individual reward models, density, simulated voters and their temperature."
-    each = [_learn(ballots, config, m, progress) for m in range(members(ballots, config))]
+    each = [_learn(ballots, config, m, progress, checkpoints) for m in range(members(ballots, config))]
     fit = sum(one.fit for one in each)  # few held-out raters say little: add up
     best = float(TEMPERATURES[fit.argmax()]) if np.ptp(fit) else 1.0
     first, *others = (replace(one, voters=replace(one.voters, temperature=best)) for one in each)
     return replace(first, others=tuple(others))
 
-
-def _learn(ballots, config, member, progress):
+# %% ../nbs/86_learning.ipynb #ca222a85
+def _learn(ballots, config, member, progress, checkpoints):
     "One member of the ensemble."
     seed, rng = config.seed, lambda stage: stage_rng(config.seed, stage, member)
-    stage = f"individual {member + 1}" if member else "individual"
+    stage, kept = (
+        f"individual {member + 1}" if member else "individual",
+        checkpoints.within(f"member-{member}"),
+    )
     options = {"key": stage_key(seed, "individual", member), "progress": stage_progress(progress, stage)}
+    options |= {"checkpoint": kept.training("individual")}
     individual = train_individual(ballots, config.individual, **options)
-    mean, sigma = embed(individual, ballots)
-    density, criterion = fit_density(mean, sigma, ballots.weight, config.density, rng=rng("density"))
-    voters, component = simulated(density, config.voters, rng=rng("voters"), orders=config.orders)
-    _, fit = fit_temperature(individual, ballots, voters.z, rng=rng("temperature"))
-    health = latent_health(individual, ballots, rng=rng("health"))
+    mean, sigma = kept.stage("embedding", lambda: embed(individual, ballots))
+    options = {"rng": rng("density")}
+    estimate = lambda: fit_density(mean, sigma, ballots.weight, config.density, **options)
+    density, criterion = kept.stage("density", estimate, MixtureDensity)
+    options = {"rng": rng("voters"), "orders": config.orders}
+    sample = lambda: simulated(density, config.voters, **options)
+    voters, component = kept.stage("voters", sample, Electorate)
+    temperature = lambda: fit_temperature(individual, ballots, voters.z, rng=rng("temperature"))
+    _, fit = kept.stage("temperature", temperature)
+    look = lambda: latent_health(individual, ballots, rng=rng("health"))
+    health = kept.stage("health", look, LatentHealth)
     return Learned(individual, mean, sigma, density, criterion, voters, component, fit, health)
 
-
+# %% ../nbs/86_learning.ipynb #1873a791
 def electorate(
     learned: Learned,
     ballots: Ballots,  # that it learned from
     config: RunConfig,
+    *,
+    checkpoints: Checkpoints = Checkpoints(),  # of the run
 ) -> Electorate:
     "Who votes: raters with their ballots completed, or simulated voters."
     if config.electorate == "simulated":
@@ -189,7 +203,8 @@ def electorate(
     each = (learned, *learned.others)
     most, rng = -(-config.voters // len(each)), stage_rng(config.seed, "profiles")
     options = lambda one: {"temperature": one.voters.temperature, "orders": config.orders, "rng": rng}
-    voters = [completed(ballots, one.mean, one.sigma, most, **options(one)) for one in each]
+    complete = lambda: [completed(ballots, one.mean, one.sigma, most, **options(one)) for one in each]
+    voters = checkpoints.stage("electorate", complete, Electorate)
     return voters[0] if len(voters) == 1 else join(voters)
 
 # %% ../nbs/86_learning.ipynb #dd51f866

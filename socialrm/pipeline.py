@@ -22,8 +22,10 @@ from jaxtyping import Float
 from .aggregation import SocialOrder
 from .assessment import held_out_trial, judged, watches
 from .ballots import Ballots, Contests
+from .checkpoints import EVERY, Checkpoints
 from .devices import is_first, shares_devices
 from .embeddings import with_embeddings
+from .folders import asked_for, check_folder, claim
 from socialrm.learning import (
     Learned,
     RunConfig,
@@ -39,6 +41,7 @@ from .lotteries import lottery_rewards
 from .runs import save
 from .social import Reward, order_ballots, rater_ballots, train_on_scores, train_reward, voter_ballots
 from .support import Support
+from .trial import Trial
 
 # %% ../nbs/40_pipeline.ipynb #3c0f4fc1
 @dataclass(frozen=True, eq=False)
@@ -91,15 +94,15 @@ def speakers(learned, voters, vanilla):
     # one reward for all, at the temperature that the pairwise loss is fitted at
     return (vanilla,), replace(voters, temperature=1.0, member=None)
 
-
-def _another(ballots, contests, config, vanilla, seed):
+# %% ../nbs/40_pipeline.ipynb #b3eda5cb
+def _another(ballots, contests, config, vanilla, seed, checkpoints):
     "The chosen rule's ranks after another training."
-    config = replace(config, seed=seed)
-    learned = learn(ballots, config)
-    models, voters = speakers(learned, electorate(learned, ballots, config), vanilla)
+    config, kept = replace(config, seed=seed), checkpoints.within(f"seed-{seed}")
+    learned = learn(ballots, config, checkpoints=kept)
+    models, voters = speakers(learned, electorate(learned, ballots, config, checkpoints=kept), vanilla)
     options = {"key": stage_key(seed, "profiles"), "seats": config.seats, "normalise": config.normalise}
-    orders, _, _ = vote(models, voters, ballots, contests, (config.rule,), **options)
-    return orders[config.rule].ranks
+    cast = lambda: vote(models, voters, ballots, contests, (config.rule,), **options)[0][config.rule].ranks
+    return kept.stage("ranks", cast)
 
 # %% ../nbs/40_pipeline.ipynb #df39f1d8
 def _spread(voters, contests):
@@ -107,75 +110,37 @@ def _spread(voters, contests):
     most = max(1, REDRAWN // contests.completion.size)
     return np.unique(np.linspace(0, voters - 1, min(voters, most)).astype(int))
 
-
-@shares_devices
-def run(
-    ballots: Ballots,
-    config: RunConfig = RunConfig(),
-    *,
-    out: str | Path | None = None,  # a folder to write everything to
-    report=None,  # the reader's report, for what it left out
-    progress: Callable[[dict], None] | None = None,  # called with rows of the training histories
-    force: bool = False,  # write into a folder that is not empty
-) -> Run:
-    "All stages on these ballots. `ValueError` on a folder in use, or a rule that does not fit, before any work."
-    folder = None if out is None or not is_first() else _claim(Path(out), force)
-    readers = config.individual.interpretation, config.social.interpretation
-    if "embeddings" in readers and ballots.vocabulary.vectors is None:
-        ballots = with_embeddings(ballots)
-    clock, seed, contests = _Clock(), config.seed, ballots.contests()
-    rules, redraw = tuple(dict.fromkeys((config.rule, *config.compare))), config.rule == "random_ballot"
-    rehearse(ballots, contests, rules, config)
-    learned = learn(ballots, config, progress=progress)
-    clock.mark("learning")
-    pairs, voters = learned.individual.pairs, electorate(learned, ballots, config)
-    drawn = _spread(len(voters.z), contests) if redraw else []
-    options = {"resamples": config.resamples, "rng": stage_rng(seed, "support")}
+# %% ../nbs/40_pipeline.ipynb #26015004
+def _vote(ballots, contests, config, learned, voters, vanilla, checkpoints):
+    "Orders of all rules, what the social model is to read, margins, and who looked on."
+    rules = tuple(dict.fromkeys((config.rule, *config.compare)))
+    drawn = _spread(len(voters.z), contests) if config.rule == "random_ballot" else []
+    options = {"resamples": config.resamples, "rng": stage_rng(config.seed, "support")}
     sure, served = watches(config, ballots, contests, learned, voters, **options)
-    options = {"key": stage_key(seed, "profiles"), "keep": drawn, "look": [w for w in (sure, served) if w]}
-    options |= {"seats": config.seats, "normalise": config.normalise}
-    how = lambda stage: {"key": stage_key(seed, stage), "progress": stage_progress(progress, stage)}
-    plain = replace(config.social, members=1)
-    vanilla = train_reward(rater_ballots(ballots, pairs), pairs, plain, **how("vanilla"))
     models, voters = speakers(learned, voters, vanilla)
-    orders, kept, beaten = vote(models, voters, ballots, contests, rules, **options)
-    ranks = orders[config.rule].ranks
-    clock.mark("voting")
-    seeds = [seed + 1_000 * i for i in range(1, config.seeds)]
-    again = [_another(ballots, contests, config, vanilla, other) for other in seeds]
-    support, welfare = sure and sure.support(ranks, again), tuple(served.rows(orders)) if served else ()
-    clock.mark("seeds")
-    source = order_ballots(contests, ranks, pairs)
-    if redraw:
+    options = {
+        "key": stage_key(config.seed, "profiles"),
+        "keep": drawn,
+        "look": [w for w in (sure, served) if w],
+    }
+    options |= {"seats": config.seats, "normalise": config.normalise}
+
+    def cast():
+        found = vote(models, voters, ballots, contests, rules, **options)
+        return *found, sure and (sure.found, sure.order_without), served and served.found
+
+    orders, kept, beaten, sure_found, served_found = checkpoints.stage("votes", cast, SocialOrder)
+    if sure:
+        sure.found, sure.order_without = sure_found
+    if served:
+        served.found = served_found
+    pairs = learned.individual.pairs
+    source = order_ballots(contests, orders[config.rule].ranks, pairs)
+    if len(drawn):
         source = voter_ballots(contests, kept, voters.weight[drawn], pairs)
-    if config.target == "order":
-        social = train_reward(source, pairs, config.social, **how("social"))
-    else:
-        lottery = np.maximum(orders[config.rule].scores, 0.0)  # padding has no chance
-        values = lottery_rewards(lottery, config.target, margins=beaten)
-        social = train_on_scores(contests, values, pairs, config.social, **how("social"))
-    clock.mark("rewards")
-    options = {"key": stage_key(seed, "trial"), "rng": stage_rng(seed, "trial")}
-    kept_out = held_out_trial(learned.individual, ballots, contests, sure, plain, **options)
-    clock.mark("trial")
-    result = (config, contests, learned, orders, social, vanilla, _metrics(ballots, report, learned))
-    found = Run(*result, clock.seconds, beaten, support, welfare)
-    found.metrics.update(judged(found, kept_out))
-    if folder is not None:
-        save(found, ballots, folder, report)
-    return found
+    return orders, source, beaten, sure, served
 
-# %% ../nbs/40_pipeline.ipynb #46806e27
-def _claim(folder, force):
-    "A folder to write to, empty unless forced."
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file: give a folder")
-    if folder.exists() and any(folder.iterdir()) and not force:
-        raise ValueError(f"{folder} is not empty: choose another, or force")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
+# %% ../nbs/40_pipeline.ipynb #78d16e1e
 def _metrics(ballots, report, learned):
     "A flat summary for people and programs."
     family, components = min(learned.criterion, key=learned.criterion.get)
@@ -194,3 +159,77 @@ def _metrics(ballots, report, learned):
         "latent": {k: v for k, v in asdict(learned.health).items() if k != "warnings"},
         "warnings": list(learned.health.warnings),
     }
+
+# %% ../nbs/40_pipeline.ipynb #c26b942e
+def _social(contests, config, orders, source, beaten, pairs, options):
+    "The social reward model, of orders or of a lottery's values."
+    if config.target == "order":
+        return train_reward(source, pairs, config.social, **options)
+    lottery = np.maximum(orders[config.rule].scores, 0.0)  # padding has no chance
+    values = lottery_rewards(lottery, config.target, margins=beaten)
+    return train_on_scores(contests, values, pairs, config.social, **options)
+
+
+def _stages(ballots, config, report, progress, checkpoints):
+    "One stage after the other."
+    clock, seed, contests = _Clock(), config.seed, ballots.contests()
+    learned = learn(ballots, config, progress=progress, checkpoints=checkpoints)
+    clock.mark("learning")
+    pairs, voters = learned.individual.pairs, electorate(learned, ballots, config, checkpoints=checkpoints)
+    how = lambda stage: {
+        "key": stage_key(seed, stage),
+        "progress": stage_progress(progress, stage),
+        "checkpoint": checkpoints.training(stage),
+    }
+    plain = replace(config.social, members=1)
+    vanilla = train_reward(rater_ballots(ballots, pairs), pairs, plain, **how("vanilla"))
+    voted = _vote(ballots, contests, config, learned, voters, vanilla, checkpoints)
+    orders, source, beaten, sure, served = voted
+    ranks = orders[config.rule].ranks
+    clock.mark("voting")
+    seeds = [seed + 1_000 * i for i in range(1, config.seeds)]
+    again = [_another(ballots, contests, config, vanilla, other, checkpoints) for other in seeds]
+    support, welfare = sure and sure.support(ranks, again), tuple(served.rows(orders)) if served else ()
+    clock.mark("seeds")
+    social = _social(contests, config, orders, source, beaten, pairs, how("social"))
+    clock.mark("rewards")
+    options = {"key": stage_key(seed, "trial"), "rng": stage_rng(seed, "trial")}
+    options |= {"checkpoint": checkpoints.training("trial")}
+    ask = lambda: held_out_trial(learned.individual, ballots, contests, sure, plain, **options)
+    kept_out = checkpoints.stage("held_out", ask, Trial)
+    clock.mark("trial")
+    result = (config, contests, learned, orders, social, vanilla, _metrics(ballots, report, learned))
+    found = Run(*result, clock.seconds, beaten, support, welfare)
+    found.metrics.update(judged(found, kept_out))
+    return found
+
+# %% ../nbs/40_pipeline.ipynb #721ddc5c
+@shares_devices
+def run(
+    ballots: Ballots,
+    config: RunConfig = RunConfig(),
+    *,
+    out: str | Path | None = None,  # a folder to write everything to; an interrupted run in it goes on
+    report=None,  # the reader's report, for what it left out
+    progress: Callable[[dict], None] | None = None,  # called with rows of the training histories
+    force: bool = False,  # start anew, also in a folder that is not empty
+    resume: bool = False,  # fail where there is nothing to go on with
+    every: float = EVERY,  # seconds between two checkpoints of a training
+) -> Run:
+    "All stages on these ballots. `ValueError` on a folder not for this run, or a rule that does not fit, before any work."
+    if out is not None and is_first():
+        check_folder(Path(out), force=force, resume=resume)
+    readers = config.individual.interpretation, config.social.interpretation
+    if "embeddings" in readers and ballots.vocabulary.vectors is None:
+        ballots = with_embeddings(ballots)
+    rehearse(ballots, ballots.contests(), tuple(dict.fromkeys((config.rule, *config.compare))), config)
+    if out is None or not is_first():
+        return _stages(ballots, config, report, progress, Checkpoints())
+    asked = asked_for(ballots, config, None if report is None else dict(report.left_out))
+    with claim(Path(out), asked, force=force, resume=resume, every=every) as checkpoints:
+        alone = (
+            checkpoints if jax.process_count() == 1 else Checkpoints()
+        )  # of several processes none resumes
+        found = _stages(ballots, config, report, progress, alone)
+        save(found, ballots, Path(out), report)
+    return found

@@ -12,7 +12,9 @@ __all__ = ['ROWS', 'save', 'run_pairs', 'LoadedRun', 'load']
 import csv
 import importlib.metadata
 import json
+import os
 import platform
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,7 @@ from .aggregation import find_rule
 from .ballots import Ballots, Vocabulary
 from .embeddings import TextEncoder, embed_vocabulary
 from .individual import Individual, IndividualConfig, Pairs, new_individual
-from .rows import write_orders
+from .rows import cell, write_orders
 from .social import Reward, SocialConfig, new_reward, social_pairs
 from .stored import as_dict, from_dict, load_model, load_pairs, save_model, save_pairs
 from .support import holds, support_rows
@@ -54,13 +56,8 @@ def _write_lines(path, rows):
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
-def save(
-    run,  # what the pipeline found
-    ballots: Ballots,
-    folder: Path,
-    report=None,  # the reader's
-) -> None:
-    "Write a run's folder, the report last."
+def _write(run, ballots, folder, report):
+    "All files, the report last."
     from socialrm.report import write_report
     from socialrm.validate import validate
 
@@ -93,6 +90,39 @@ def save(
     save_model(run.social.model, folder / "social.safetensors")
     write_report(folder)
 
+# %% ../nbs/44_runs.ipynb #16754467
+def save(
+    run,  # what the pipeline found
+    ballots: Ballots,
+    folder: Path,
+    report=None,  # the reader's
+) -> None:
+    "Write a run's folder: whole or not at all."
+    hidden = folder / ".writing"
+    whole = hidden / folder.resolve().name  # the report's title
+    _remove(hidden)
+    whole.mkdir(parents=True)
+    _write(run, ballots, whole, report)
+    for name in (
+        "config.json",
+        "contests.csv",
+        "group_welfare.csv",
+    ):  # first of all, and those that not every run writes
+        _remove(folder / name)
+    for path in sorted(whole.iterdir(), key=lambda path: (path.name == "config.json", path.name)):
+        if path.is_dir():
+            _remove(folder / path.name)
+        os.replace(path, folder / path.name)
+    _remove(hidden)
+
+
+def _remove(path):
+    "A file, a link, or a folder with all that is in it; nothing behind a link."
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
 # %% ../nbs/44_runs.ipynb #51f0bb47
 def _below(ranks, support):
     "Columns of `social_orders.csv` beyond the order itself."
@@ -120,7 +150,7 @@ def _write_table(path, rows):
     with path.open("w", newline="", encoding="utf-8") as lines:
         table = csv.DictWriter(lines, list(rows[0]), lineterminator="\n")
         table.writeheader()
-        table.writerows(rows)
+        table.writerows({n: cell(v) for n, v in row.items()} for row in rows)
 
 # %% ../nbs/44_runs.ipynb #937700e5
 def _write_impact(run, path):
@@ -136,7 +166,8 @@ def _write_impact(run, path):
             for rule, order in orders.items():
                 for winner in np.flatnonzero(order.ranks[contest] == 0):
                     share = "" if own[winner] else round(float(gain[winner]), 4)
-                    table.writerow([prompt, rule, run.contests.names(contest)[winner], share])
+                    names = cell(prompt), rule, cell(run.contests.names(contest)[winner])
+                    table.writerow([*names, share])
 
 # %% ../nbs/44_runs.ipynb #63cc112a
 ROWS = 4_096  # scored at a time

@@ -77,7 +77,7 @@ def pipeline(monkeypatch):
     stub = types.ModuleType("socialrm.pipeline")
     stub.RunConfig, stub.calls = RunConfig, []
 
-    def run(ballots, config, *, out=None, report=None, progress=None, force=False):
+    def run(ballots, config, *, out=None, report=None, progress=None, force=False, **how):
         stub.calls.append((ballots, config, out, report, force))
         for stage in ("individual", "social"):
             progress({"stage": stage, "step": 100, "loss": 0.5, "rho": 0.0})
@@ -165,7 +165,8 @@ def test_run_weights_groups_and_sets_support(pipeline, tmp_path):
 
 def test_run_overwrites_nothing_by_itself(pipeline, tmp_path):
     (tmp_path / "precious").write_text("x")
-    assert "is not empty: choose another --out, or add --force" in fails("run", "--out", tmp_path)
+    assert "is not empty, and holds no run begun here" in fails("run", "--out", tmp_path)
+    assert "no run to go on with" in fails("run", "--out", tmp_path / "new", "--resume")
     assert "is a file" in fails("run", "--out", tmp_path / "precious")
     assert pipeline.calls == []
     assert shell("run", "--out", tmp_path, "--force")[0] == 0
