@@ -4,7 +4,7 @@ A tenth of the raters is replaced (`socialrm.dishonest`), the individual model l
 `socialrm.reliability`. Figures are rows of `benchmarks/results/reliability.csv` (data, plant, seed, figure, value): the area under the ROC
 curve of the overall suspicion and of the plant's own story, and the shares of planted and of honest raters above the threshold. The
 originals that duplicates copy count as planted: nobody can tell which of two was first. Settings were chosen on seeds 100 and above. The
-individual model is trained for 600 steps, a fifth of the default. A stopped run goes on where it was.
+individual model is smaller than the default (one block instead of three, 300 steps instead of 3,000). A stopped run goes on where it was.
 """
 
 import argparse
@@ -16,15 +16,17 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from socialrm import datasets
+from socialrm.architecture import Architecture
 from socialrm.dishonest import PLANTS, copy_from, sources
-from socialrm.individual import IndividualConfig
-from socialrm.pipeline import RunConfig, learn
+from socialrm.individual import IndividualConfig, embed, train_individual
 from socialrm.populations import mallows_mixture, tennessee
 from socialrm.reliability import SUSPECT, reliability
+from socialrm.temperature import fit_temperature
 from socialrm.training import Optimisation
 
 RESULTS = Path(__file__).parent / "results" / "reliability.csv"
 COLUMNS = ("data", "plant", "seed", "figure", "value")
+SMALL = IndividualConfig(Architecture(blocks=1), optimisation=Optimisation(steps=300))
 STORY = {"random": "random", "reversed": "reversed", "reversed Memphis": "reversed"}
 CASES = {
     "mallows": ("reversed", "duplicated", "colluding", "random", "pushing", "none"),
@@ -69,17 +71,21 @@ def planted(data, plant, seed):
 def measure(data, plant, seed):
     """One case, as rows."""
     ballots, bad = planted(data, plant, seed)
-    individual = IndividualConfig(optimisation=Optimisation(steps=600))
-    learned = learn(ballots, RunConfig(seed=seed, members=1, individual=individual))
-    about = (ballots, learned.mean, learned.sigma, learned.voters.temperature)
-    found = reliability(learned.individual, *about, rng=np.random.default_rng([seed, 5]))
+    individual = train_individual(ballots, SMALL, key=jax.random.key(seed))
+    rng, (mean, sigma) = np.random.default_rng([seed, 5]), embed(individual, ballots)
+    voters = mean + sigma[:, None] * rng.standard_normal(mean.shape)
+    temperature, _ = fit_temperature(individual, ballots, voters, rng=rng)
+    found = reliability(individual, ballots, mean, sigma, temperature, rng=rng)
     suspect, story = found.suspicion > SUSPECT, getattr(found, STORY.get(plant, "copied"))
     yield "honest raters suspected", suspect[~bad].mean()
     if bad.any():
         yield "AUC, suspicion", roc_auc_score(bad, found.suspicion)
         yield "AUC, own story", roc_auc_score(bad, story)
         yield "planted raters suspected", suspect[bad].mean()
-    yield "temperature", learned.voters.temperature
+    if plant == "reversed Memphis":  # against those whose order theirs now is
+        near = bad | (honest(data, seed)[1] == 3)
+        yield "AUC against Knoxville, suspicion", roc_auc_score(bad[near], found.suspicion[near])
+    yield "temperature", temperature
 
 
 def main():

@@ -98,6 +98,7 @@ STAGES = (
     "vanilla",
     "trial",
     "support",
+    "raters",
 )
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EVALUATIONS', 'PHI', 'OTHERS', 'SUSPECT', 'STORIES', 'ballot_table', 'leave_one_out', 'per_rater', 'reversal',
-           'copied', 'Reliability', 'reliability']
+           'left_out_ballots', 'copied', 'Reliability', 'reliability']
 
 # %% ../nbs/90_reliability.ipynb #7c4947d1
 """Per-rater evidence for random, reversed and copied ballots, from the density of the other raters."""
@@ -104,39 +104,46 @@ def _normaliser(sizes):
     return np.concatenate([[0.0], np.cumsum(terms)])[sizes]
 
 
+def left_out_ballots(
+    table: Float[np.ndarray, "ballot voter"],
+    ballots: Ballots,
+    who: Int[np.ndarray, " voter"],  # the rater that a voter is drawn from
+) -> Float[np.ndarray, " ballot"]:
+    "Log probability of each ballot given the rater's other ballots, from voters who are not the rater."
+    whole = np.where(who == ballots.rater[:, None], -np.inf, per_rater(table, ballots)[ballots.rater])
+    return logsumexp(whole, axis=1) - logsumexp(whole - table, axis=1)
+
+
 def copied(
     ballots: Ballots,
-    table: Float[np.ndarray, "ballot voter"],
+    honest: Float[np.ndarray, " ballot"],  # of `left_out_ballots`
     *,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, " rater"], Int[np.ndarray, " rater"]]:  # nats; the likeliest source, -1 none
     "Evidence that a rater's ballots are copied from another's, many looks paid for."
-    raters, everyone = ballots.n_raters, per_rater(table, ballots)
+    raters, size = ballots.n_raters, ballots.mask.sum(axis=1)
     source = np.sort(rng.permutation(raters)[:OTHERS])
-    belief = np.exp(everyone[source] - logsumexp(everyone[source], axis=1, keepdims=True))
     column = np.full(raters, -1)
     column[source] = np.arange(len(source))
-    found, size = np.zeros((raters, len(source)), np.float32), ballots.mask.sum(axis=1)
-    at = np.zeros(len(ballots.vocabulary.completions), int)
+    found, at = (
+        np.zeros((raters, len(source)), np.float32),
+        np.zeros(len(ballots.vocabulary.completions), int),
+    )
     for prompt in np.unique(ballots.prompt):
         rows = np.flatnonzero(ballots.prompt == prompt)
         items = np.unique(ballots.completion[rows][ballots.mask[rows]])
         at[items] = np.arange(len(items))
-        sign, (who, first) = (
-            _signs(ballots, rows, at, len(items)),
-            np.unique(ballots.rater[rows], return_index=True),
-        )
-        here = column[who] >= 0
-        cols, theirs, strict = column[who[here]], sign[first[here]], np.abs(sign)
+        sign = _signs(ballots, rows, at, len(items))
+        who, first = np.unique(ballots.rater[rows], return_index=True)
+        cols, theirs, strict = column[who], sign[first], np.abs(sign)
+        cols, theirs = cols[cols >= 0], theirs[cols >= 0]
         shared, alike = strict @ np.abs(theirs).T, sign @ theirs.T
-        top = table[rows].max(axis=1, keepdims=True)
-        honest = np.log(np.exp(table[rows] - top) @ belief[cols].T + 1e-300) + top
-        said = np.log(PHI) * (shared - alike) / 2 - _normaliser(size[rows])[:, None] - honest
-        said = np.where((shared == strict.sum(axis=1, keepdims=True)) & (shared > 0), said, 0.0)
+        copy = np.log(PHI) * (shared - alike) / 2 - _normaliser(size[rows])[:, None]
+        covered = (shared == strict.sum(axis=1, keepdims=True)) & (shared > 0)
+        said = np.where(covered, copy - honest[rows, None], 0.0)
         np.add.at(found, (ballots.rater[rows][:, None], cols[None]), said)
     found[source, np.arange(len(source))] = -np.inf
-    looks = np.log(max(len(source) - 1, 1))
-    best = found.argmax(axis=1)
+    best, looks = found.argmax(axis=1), np.log(max(len(source) - 1, 1))
     return found.max(axis=1) - looks, np.where(found.max(axis=1) > 0, source[best], -1)
 
 # %% ../nbs/90_reliability.ipynb #662476da
@@ -192,7 +199,7 @@ def reliability(
     uniform = ballot_table(np.zeros_like(scored[:1]), seat(ballots), ballots.rank)
     honest = leave_one_out(per_rater(table, ballots), who)
     against = lambda log: np.where(np.diff(ballots.start) > 0, log - honest, 0.0)
-    copies, source = copied(ballots, table, rng=rng)
+    copies, source = copied(ballots, left_out_ballots(table, ballots, who), rng=rng)
     return Reliability(
         against(per_rater(uniform, ballots)[:, 0]),
         against(leave_one_out(per_rater(turned, ballots), who)),

@@ -22,6 +22,7 @@ from .findings import changed_winners, judgements, read_folder, sensitive, verdi
 from .palette import figure, png, rank_labels, style
 from .plots import curves, latent_scatter, slope
 from .rules import RULES
+from .suspects import suspect_table
 from .validate import show
 from .words import data_words, electorate_words, fact_rows, health_rows, many
 
@@ -192,6 +193,7 @@ FILES = {
     "social_orders.csv": "prompt, completion, rank, score: the result; support of each above the next",
     "contests.csv": "support of each contest, Monte Carlo error, undecided pairs",
     "group_welfare.csv": "what each rule does to each group",
+    "raters.csv": "reliability and influence of each rater, by number",
     "vanilla_orders.csv": "the same of the vanilla reward model",
     "social_pairs.jsonl": "prompt, chosen, rejected, margin, share, support: for a trainer",
     "rule_impact.csv": "prompt, rule, winner, share of voters who gain by it",
@@ -237,9 +239,18 @@ def _context(run):
         numbers.append(("winner depends on rule", show(len(sensitive(impact)))))
     groups, welfare = welfare_table(run["welfare"])
     held_out = {k: v for k, v in metrics.get("held_out", {}).items() if k != "verdict"}
-    used = {"warnings", "left_out", "n_prompts", "held_out", "support", *(f"n_{n}" for n, _ in counts)}
+    used = {
+        "warnings",
+        "left_out",
+        "n_prompts",
+        "held_out",
+        "support",
+        "raters",
+        *(f"n_{n}" for n, _ in counts),
+    }
     facts = quality.get("facts", {})
     data = [(s.replace("_", " ").capitalize(), fact_rows(t)) for s, t in facts.items() if s != "cost"]
+    suspect_words, suspects = suspect_table(run["folder"], metrics.get("raters", {}))
     n_warnings = len(data_warnings) + len(health_warnings)
     rules = list(dict.fromkeys(rule for by_rule in impact.values() for rule in by_rule))
     return {
@@ -250,7 +261,7 @@ def _context(run):
         "shown": len(social) - hidden, "has_vanilla": bool(vanilla), "rules": rules, "impact": sensitive_table,
         "impact_hidden": impact_hidden, "settings": fact_rows(config), "timing": fact_rows(run["timing"]),
         "health": health_rows({k: v for k, v in metrics.items() if k not in used}),
-        "groups": groups, "welfare": welfare, "held_out": fact_rows({HELD_OUT.get(k, k): v for k, v in held_out.items()}),
+        "suspect_words": suspect_words, "suspects": suspects, "groups": groups, "welfare": welfare, "held_out": fact_rows({HELD_OUT.get(k, k): v for k, v in held_out.items()}),
         "support": fact_rows({SUPPORT.get(k, k): v for k, v in (metrics.get("support") or {}).items()}),
         "has_support": any(c.support for c in social.values()), "min_support": show(config.get("min_support", 0.9)),
         "files": [(n, what) for n, what in FILES.items() if (run["folder"] / n).exists()],

@@ -1,0 +1,86 @@
+"""Planted raters are found, suspects stay pseudonymous, and evidence keeps its promises."""
+
+import jax
+import numpy as np
+import pytest
+
+from socialrm.dishonest import turn
+from socialrm.influence import Tallies, orders, shapley
+from socialrm.populations import tennessee
+from socialrm.reliability import ballot_table, copied, leave_one_out, left_out_ballots, reversal
+
+
+@pytest.fixture(autouse=True)
+def strict_numerics():
+    """Training as it runs: optax's adamw promotes its step count."""
+
+
+def test_evidence_against_honest_raters_is_an_e_value():
+    """Voters who really are Plackett-Luce: the share above 100 is below 1%, and the mean ratio near 1."""
+    rng = np.random.default_rng(1)
+    scored = 2 * rng.standard_normal((6, 5)).astype(np.float32)
+    kind = rng.integers(6, size=20_000)
+    order = np.argsort(-(scored[kind] + rng.gumbel(size=(20_000, 5))), axis=1)
+    rank = np.tile(np.arange(5), (20_000, 1))
+    honest = leave_one_out(ballot_table(scored, order, rank), np.full(6, -1))
+    for other in (
+        np.zeros(20_000) - np.log(120),
+        leave_one_out(ballot_table(scored, order[:, ::-1], rank), np.full(6, -1)),
+    ):
+        ratio = np.exp(other - honest)
+        assert (ratio > 100).mean() <= 0.01
+        np.testing.assert_allclose(ratio.mean(), 1.0, atol=0.25)
+
+
+def test_reversal_turns_ties_and_short_ballots():
+    from socialrm.ballots import make_ballots
+
+    ballots = make_ballots([("a", "p", [["x", "y"], "z"]), ("b", "p", ["x", "y", "z", "w"])])
+    other = reversal(ballots)
+    np.testing.assert_array_equal(other.rank, [[0, 1, 1, -1], [0, 1, 2, 3]])
+    names = [ballots.vocabulary.completions[c] for c in other.completion[0, :3]]
+    assert names[0] == "z" and set(names[1:]) == {"x", "y"}
+    np.testing.assert_array_equal(reversal(other).rank, ballots.rank)
+
+
+def test_identical_types_are_no_copies():
+    """Tennessee's raters of one type agree on everything, and the model expects it."""
+    ballots = tennessee(60, key=jax.random.key(0)).ballots
+    sharp = np.array(
+        [
+            -30.0 * np.concatenate([r[t] for r in tennessee(60, key=jax.random.key(0)).orders.values()])
+            for t in range(4)
+        ]
+    )
+    pair = ballots.completion + 4 * ballots.prompt[:, None]
+    table = ballot_table(sharp.astype(np.float32), pair, ballots.rank)
+    predicted = left_out_ballots(table, ballots, np.full(4, -1))
+    np.testing.assert_allclose(predicted, 0.0, atol=1e-6)  # the other prompt tells the type
+    evidence, _ = copied(ballots, predicted, rng=np.random.default_rng(0))
+    assert (evidence < 0).all()
+
+
+def test_a_turned_rater_is_turned_back():
+    ballots = tennessee(20, key=jax.random.key(0)).ballots
+    np.testing.assert_array_equal(turn(turn(ballots, [3]), [3]).completion, ballots.completion)
+
+
+@pytest.mark.parametrize("rule", ["borda", "copeland", "minimax"])
+def test_shapley_values_add_up(rule):
+    rng = np.random.default_rng(0)
+    ranks = rng.random((12, 4)).argsort(axis=1)
+    watch = Tallies(np.arange(12), np.ones(12), 12)
+    watch(0, ranks)
+    found = shapley(watch.found, rule, permutations=5, most=12, rng=rng)
+    full = orders(watch.found[0].sum(axis=0)[None], rule)[0]
+    one, other = np.triu_indices(4, 1)
+    np.testing.assert_allclose(found.value.sum(), 1 - (full[one] == full[other]).mean(), atol=1e-9)
+    assert (found.moved >= np.abs(found.value) - 1e-9).all()
+
+
+def test_a_rater_who_is_nobody_changes_nothing():
+    rng = np.random.default_rng(0)
+    tally = rng.random((8, 4, 4))
+    tally[3] = 0.0
+    found = shapley([tally], "borda", permutations=10, most=8, rng=rng)
+    assert found.value[3] == 0 and found.moved[3] == 0
