@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int
+from .interpretation import EmbeddingInterpretation, IdInterpretation, TokenInterpretation, tokenize
 
-from .architecture import EmbeddingInterpretation, IdInterpretation, TokenInterpretation, tokenize
 from .ballots import Ballots, Vectors, Vocabulary
 from .training import Optimisation
 

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
+from .interpretation import Interpreted
 
 from .aggregation import SocialOrder, find_rule, social_order
-from .architecture import Interpreted
 from .ballots import Contests
 from .devices import spread, whole
 from .individual import Individual
