@@ -41,6 +41,7 @@ from .lotteries import lottery_rewards
 from .runs import save
 from .social import Reward, order_ballots, rater_ballots, train_on_scores, train_reward, voter_ballots
 from .support import Support
+from .suspects import judge_raters, rater_tallies
 from .trial import Trial
 
 # %% ../nbs/40_pipeline.ipynb #3c0f4fc1
@@ -59,6 +60,7 @@ class Run:
     margins: Float[np.ndarray, "contest candidate candidate"]  # shares of voters for less against
     support: Support | None = None  # of the chosen rule's order
     welfare: tuple[dict, ...] = ()  # a row for each rule and group
+    raters: tuple[dict, ...] = ()  # reliability and influence of each, under pseudonyms
 
     @property
     def order(self) -> SocialOrder:
@@ -112,24 +114,27 @@ def _spread(voters, contests):
 
 # %% ../nbs/40_pipeline.ipynb #26015004
 def _vote(ballots, contests, config, learned, voters, vanilla, checkpoints):
-    "Orders of all rules, what the social model is to read, margins, and who looked on."
+    "Orders of all rules, what the social model is to read, margins, what is said of raters, and who looked on."
     rules = tuple(dict.fromkeys((config.rule, *config.compare)))
     drawn = _spread(len(voters.z), contests) if config.rule == "random_ballot" else []
     options = {"resamples": config.resamples, "rng": stage_rng(config.seed, "support")}
     sure, served = watches(config, ballots, contests, learned, voters, **options)
+    rng = stage_rng(config.seed, "raters")
+    parts = rater_tallies(ballots, contests, learned, voters, rng=rng)
     models, voters = speakers(learned, voters, vanilla)
-    options = {
-        "key": stage_key(config.seed, "profiles"),
-        "keep": drawn,
-        "look": [w for w in (sure, served) if w],
-    }
+    options = {"key": stage_key(config.seed, "profiles"), "keep": drawn}
+    options |= {"look": [w for w in (sure, served, parts) if w]}
     options |= {"seats": config.seats, "normalise": config.normalise}
 
     def cast():
         found = vote(models, voters, ballots, contests, rules, **options)
-        return *found, sure and (sure.found, sure.order_without), served and served.found
+        said = [], {}
+        if not learned.health.silent:
+            said = judge_raters(ballots, learned, parts, config.rule, rng=rng)
+        return *found, sure and (sure.found, sure.order_without), served and served.found, said
 
-    orders, kept, beaten, sure_found, served_found = checkpoints.stage("votes", cast, SocialOrder)
+    found = checkpoints.stage("votes", cast, SocialOrder)
+    orders, kept, beaten, sure_found, served_found, said = found
     if sure:
         sure.found, sure.order_without = sure_found
     if served:
@@ -138,7 +143,7 @@ def _vote(ballots, contests, config, learned, voters, vanilla, checkpoints):
     source = order_ballots(contests, orders[config.rule].ranks, pairs)
     if len(drawn):
         source = voter_ballots(contests, kept, voters.weight[drawn], pairs)
-    return orders, source, beaten, sure, served
+    return orders, source, beaten, said, sure, served
 
 # %% ../nbs/40_pipeline.ipynb #78d16e1e
 def _metrics(ballots, report, learned):
@@ -184,7 +189,7 @@ def _stages(ballots, config, report, progress, checkpoints):
     plain = replace(config.social, members=1)
     vanilla = train_reward(rater_ballots(ballots, pairs), pairs, plain, **how("vanilla"))
     voted = _vote(ballots, contests, config, learned, voters, vanilla, checkpoints)
-    orders, source, beaten, sure, served = voted
+    orders, source, beaten, (raters, judgement), sure, served = voted
     ranks = orders[config.rule].ranks
     clock.mark("voting")
     seeds = [seed + 1_000 * i for i in range(1, config.seeds)]
@@ -199,8 +204,8 @@ def _stages(ballots, config, report, progress, checkpoints):
     kept_out = checkpoints.stage("held_out", ask, Trial)
     clock.mark("trial")
     result = (config, contests, learned, orders, social, vanilla, _metrics(ballots, report, learned))
-    found = Run(*result, clock.seconds, beaten, support, welfare)
-    found.metrics.update(judged(found, kept_out))
+    found = Run(*result, clock.seconds, beaten, support, welfare, tuple(raters))
+    found.metrics.update(judged(found, kept_out) | ({"raters": judgement} if judgement else {}))
     return found
 
 # %% ../nbs/40_pipeline.ipynb #721ddc5c

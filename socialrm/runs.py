@@ -85,6 +85,8 @@ def _write(run, ballots, folder, report):
         _write_table(folder / "contests.csv", [{"prompt": p} | row for p, row in zip(prompts, rows)])
     if run.welfare:
         _write_table(folder / "group_welfare.csv", run.welfare)
+    if run.raters:
+        _write_table(folder / "raters.csv", run.raters)
     save_pairs(run.learned.individual.pairs, folder / "pairs.json")
     save_model(run.learned.individual.model, folder / "individual.safetensors")
     save_model(run.social.model, folder / "social.safetensors")
@@ -107,6 +109,7 @@ def save(
         "config.json",
         "contests.csv",
         "group_welfare.csv",
+        "raters.csv",
     ):  # first of all, and those that not every run writes
         _remove(folder / name)
     for path in sorted(whole.iterdir(), key=lambda path: (path.name == "config.json", path.name)):

@@ -1,18 +1,46 @@
 """Planted raters are found, suspects stay pseudonymous, and evidence keeps its promises."""
 
+import csv
+import json
+
 import jax
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from socialrm.dishonest import turn
+from socialrm.dishonest import click, turn
+from socialrm.individual import IndividualConfig
 from socialrm.influence import Tallies, orders, shapley
+from socialrm.pipeline import RunConfig, run
 from socialrm.populations import tennessee
 from socialrm.reliability import ballot_table, copied, leave_one_out, left_out_ballots, reversal
+from socialrm.suspects import named
+from socialrm.training import Optimisation
 
 
 @pytest.fixture(autouse=True)
 def strict_numerics():
     """Training as it runs: optax's adamw promotes its step count."""
+
+
+def test_a_run_finds_random_clickers_and_names_nobody(tmp_path):
+    ballots = tennessee(300, key=jax.random.key(0)).ballots
+    rng = np.random.default_rng(0)
+    who = rng.permutation(300)[:30]
+    spoilt = click(ballots, who, rng=rng)
+    individual = IndividualConfig(optimisation=Optimisation(steps=400))
+    config = RunConfig(voters=300, resamples=5, members=1, individual=individual)
+    found = run(spoilt, config, out=tmp_path / "run")
+    rows = named(found.raters, spoilt)
+    bad = [spoilt.vocabulary.raters.index(row["id"]) in who for row in rows]
+    assert roc_auc_score(bad, [-float(row["reliability"]) for row in rows]) >= 0.95
+    assert sum(bad[:30]) >= 25  # the thirty least reliable
+    stored = list(csv.DictReader((tmp_path / "run" / "raters.csv").read_text().splitlines()))
+    assert [row["rater"] for row in stored] == [row["rater"] for row in found.raters]
+    said = json.loads((tmp_path / "run" / "metrics.json").read_text())["raters"]
+    assert said["suspects"] == sum(row["story"] != "honest" for row in stored)
+    text = (tmp_path / "run" / "raters.csv").read_text() + (tmp_path / "run" / "report.html").read_text()
+    assert not any(f'"{name}"' in text or f">{name}<" in text for name in ballots.vocabulary.raters)
 
 
 def test_evidence_against_honest_raters_is_an_e_value():
