@@ -1,23 +1,57 @@
-"""The site's sidebar lists the notebooks that exist, all of them, once."""
+"""The site: its sidebar lists every notebook once, links lead somewhere, figures have words, and no stored output is an error."""
 
+import json
+import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *NOTEBOOKS]
 
 
-def pages(node):
+def listed(node):
     """Every `.ipynb` named below a node of the sidebar."""
     if isinstance(node, str):
         return [node] if node.endswith(".ipynb") else []
     if isinstance(node, dict):
         node = [node[key] for key in ("href", "file", "contents") if key in node]
-    return [page for child in node for page in pages(child)]
+    return [page for child in node for page in listed(child)]
+
+
+def cells(notebook, kind):
+    return [c for c in json.loads(notebook.read_text())["cells"] if c["cell_type"] == kind]
+
+
+def prose(page):
+    """The Markdown of a page, without its code."""
+    if page.suffix == ".md":
+        text = page.read_text()
+    else:
+        text = "\n\n".join("".join(c["source"]) for c in cells(page, "markdown"))
+    return re.sub(r"```.*?```|`[^`\n]*`|\$[^$\n]*\$", "", text, flags=re.DOTALL)
 
 
 def test_sidebar_lists_every_notebook_once():
     config = yaml.safe_load((ROOT / "_quarto.yml").read_text())
-    listed = pages(config["website"]["sidebar"]["contents"])
-    there = [str(path.relative_to(ROOT / "nbs")) for path in (ROOT / "nbs").rglob("*.ipynb")]
-    assert sorted(listed) == sorted(p for p in there if ".ipynb_checkpoints" not in p)
+    there = [str(path.relative_to(ROOT / "nbs")) for path in NOTEBOOKS]
+    assert sorted(listed(config["website"]["sidebar"]["contents"])) == sorted(there)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if not re.match(r"https?:|mailto:|#", target):
+            assert (page.parent / target.split("#")[0]).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_figures_have_words_and_outputs_are_no_errors(notebook):
+    for cell in cells(notebook, "code"):
+        source = "".join(cell["source"])
+        kinds = {o["output_type"] for o in cell["outputs"]}
+        assert "error" not in kinds, source
+        if any("image/png" in o.get("data", {}) for o in cell["outputs"]):
+            assert "#| fig-alt:" in source and "#| fig-cap:" in source, source
