@@ -53,5 +53,8 @@ def test_figures_have_words_and_outputs_are_no_errors(notebook):
         source = "".join(cell["source"])
         kinds = {o["output_type"] for o in cell["outputs"]}
         assert "error" not in kinds, source
+        assert "site-packages" not in json.dumps(cell["outputs"]), (
+            f"a machine's path in the output of {source}"
+        )
         if any("image/png" in o.get("data", {}) for o in cell["outputs"]):
             assert "#| fig-alt:" in source and "#| fig-cap:" in source, source
