@@ -75,7 +75,10 @@ def start(folder, default, cache):
 
 def seen(folder):
     """Finished stages and checkpoints, and files of the end, by when they came."""
-    stages = [p for p in folder.glob("checkpoints/**/*") if p.suffix == ".npz" or p.name.isdigit()]
+    found = (
+        Path(at) / name for at, below, files in os.walk(folder / "checkpoints") for name in [*below, *files]
+    )
+    stages = [p for p in found if p.suffix == ".npz" or p.name.isdigit()]  # walk forgives what goes meanwhile
     ended = [folder / name for name in FILES if (folder / name).exists()]
     return [str(p.relative_to(folder)) for p in [*stages, *ended]]
 

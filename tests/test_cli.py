@@ -335,7 +335,7 @@ def test_a_run_from_a_file_to_scores(usual_numerics, tmp_path):
     assert g > m > b
     (tmp_path / "new.csv").write_text("prompt,completion\ntea?,oolong\n")
     assert "oolong" in fails("score", run, tmp_path / "new.csv")
-    assert "is not empty" in fails("run", tmp_path / "teas.csv", "--out", run)
+    assert "holds another run" in fails("run", tmp_path / "teas.csv", "--out", run)
 
 
 @pytest.mark.parametrize(
