@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
+
 from .interpretation import Architecture, TransformerBlock
 
 # %% ../nbs/20_architecture.ipynb #5d926172

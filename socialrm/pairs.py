@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int
-from .interpretation import EmbeddingInterpretation, IdInterpretation, TokenInterpretation, tokenize
 
 from .ballots import Ballots, Vectors, Vocabulary
+from .interpretation import EmbeddingInterpretation, IdInterpretation, TokenInterpretation, tokenize
 from .training import Optimisation
 
 # %% ../nbs/22_pairs.ipynb #1f4870a6

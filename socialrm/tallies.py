@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
-from .interpretation import Interpreted
 
 from .aggregation import SocialOrder, find_rule, social_order
 from .ballots import Contests
 from .devices import spread, whole
 from .individual import Individual
+from .interpretation import Interpreted
 from .pairs import Pairs, interpretation_inputs
 
 # %% ../nbs/81_tallies.ipynb #de6b81d7
