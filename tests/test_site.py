@@ -1,11 +1,16 @@
 """The site: its sidebar lists every notebook once, links lead somewhere, figures have words, and no stored output is an error."""
 
+import ast
+import importlib
 import json
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+
+import socialrm
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
@@ -58,3 +63,28 @@ def test_figures_have_words_and_outputs_are_no_errors(notebook):
         )
         if any("image/png" in o.get("data", {}) for o in cell["outputs"]):
             assert "#| fig-alt:" in source and "#| fig-cap:" in source, source
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_stand_in_cells_of_their_own(notebook):
+    """Building the site runs cells that import, without the cells before them."""
+    sources = ["".join(c["source"]) for c in cells(notebook, "code")]
+    if not any(s.startswith("#| default_exp") for s in sources):
+        return  # no symbols to show: none of it is run
+    for source in sources:
+        if not re.search(r"^#\|\s*export", source, re.M) and not source.startswith("%"):
+            statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+            imports = [isinstance(node, ast.Import | ast.ImportFrom) for node in statements]
+            assert all(imports) or not any(imports), source
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_public_name_has_a_page():
+    from socialrm.api_pages import Renderer
+
+    for name in (m.name for m in pkgutil.iter_modules(socialrm.__path__) if m.name[0] != "_" and not m.ispkg):
+        module = importlib.import_module(f"socialrm.{name}")
+        for symbol in (getattr(module, public) for public in getattr(module, "__all__", ())):
+            if callable(symbol) and getattr(symbol, "__module__", None) == module.__name__:
+                page = Renderer(symbol)._repr_markdown_()
+                assert "jaxlib." not in page and f"### {symbol.__qualname__}" in page, page
