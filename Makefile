@@ -52,6 +52,8 @@ reproduce: .venv/.installed  ## the long checks, ten seeds each; writes benchmar
 	$(BIN)/python benchmarks/claims.py --again
 	$(BIN)/python benchmarks/claims.py --readme
 	$(BIN)/python benchmarks/real_data.py
+	$(BIN)/python benchmarks/held_out.py --minutes 600
+	$(BIN)/python benchmarks/held_out.py --readme
 	$(MAKE) execute NOTEBOOKS="$(wildcard nbs/experiments/*.ipynb)"
 
 bench: .venv/.installed  ## speed, side by side; writes benchmarks/results/

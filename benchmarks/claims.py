@@ -1,8 +1,9 @@
 """The post's claims, put to the test: `python benchmarks/claims.py [CLAIM ...] [--seeds 0-4] [--minutes 60]`.
 
 Every figure is a row of `benchmarks/results/claims.csv` (claim, data, method, seed, figure, value); a claim and seed already there is not
-measured again, so a stopped run goes on where it was. `--again` measures everything anew, into `claims.new.csv`, which takes the place of the
-stored rows when it is complete. `--readme` writes the summary in `benchmarks/README.md` from `benchmarks/marks.csv` and what is stored, and
+measured again, so a stopped run goes on where it was. The last column is the digest of the default configuration that an individual model was
+trained under (`configuration.py`); `--stale` measures what is of an older one. `--again` measures everything anew, into `claims.new.csv`, which
+takes the place of the stored rows when it is complete. `--readme` writes the summary in `benchmarks/README.md` from `benchmarks/marks.csv` and what is stored, and
 measures nothing. `nbs/experiments/` draws and judges what is stored. Seeds draw the population (keys of their own, 50,000 + seed), the masks
 and everything that a method draws; nothing was tuned on them.
 """
@@ -15,13 +16,14 @@ from pathlib import Path
 import claims_latent
 import claims_missing
 import claims_rules
+from configuration import UNLEARNED, configuration, exchange
 
 from socialrm.evidence import marks_table, read_marks, read_results
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "claims.csv"
 NEW = RESULTS.with_name("claims.new.csv")
-COLUMNS = ("claim", "data", "method", "seed", "figure", "value")
+COLUMNS = ("claim", "data", "method", "seed", "figure", "value", "configuration")
 CLAIMS = {
     claim.__name__: (claim, seeds)
     for claim, seeds in (
@@ -57,21 +59,26 @@ def stored(path):
         return list(csv.DictReader(lines))
 
 
-def append(path, rows):
-    """Rows at the end of a file of results."""
-    with path.open("a", newline="") as lines:
-        csv.writer(lines, lineterminator="\n").writerows(rows)
+def case_of(claim, row):
+    """The cases of a claim that a row may belong to."""
+    return claim.case_of(row) if hasattr(claim, "case_of") else (row["data"], row["method"], None)
+
+
+def is_stale(row, today):
+    """Learned under another configuration than today's."""
+    return row["configuration"] not in ("", today)
 
 
 def measure(name, seed, case, path):
     """One claim at one seed, or one case of it, as rows."""
-    claim, start = CLAIMS[name][0], time.monotonic()
+    claim, start, today = CLAIMS[name][0], time.monotonic(), configuration()
     given = (seed,) if case is None else (seed, case)
     rows = [
-        (name, data, method, seed, figure, f"{float(value):.6g}")
+        (name, data, method, seed, figure, f"{float(value):.6g}", "" if method in UNLEARNED else today)
         for data, method, figure, value in claim(*given)
     ]
-    append(path, rows)
+    same = lambda row: (row["claim"], row["seed"]) == (name, str(seed)) and case in case_of(claim, row)
+    exchange(path, COLUMNS, same, rows)
     seconds = time.monotonic() - start
     print(f"{name} {seed} {case or ''}: {len(rows)} figures, {seconds:.0f} s", flush=True)
 
@@ -80,10 +87,8 @@ def replace_stored():
     """New rows take the place of the stored ones of the same claim and seed."""
     new = stored(NEW)
     again = {(row["claim"], row["seed"]) for row in new}
-    kept = [row for row in stored(RESULTS) if (row["claim"], row["seed"]) not in again]
-    RESULTS.unlink()
-    stored(RESULTS)
-    append(RESULTS, [tuple(row[column] for column in COLUMNS) for row in kept + new])
+    gone = lambda row: (row["claim"], row["seed"]) in again
+    exchange(RESULTS, COLUMNS, gone, [tuple(row[column] for column in COLUMNS) for row in new])
     NEW.unlink()
 
 
@@ -97,6 +102,15 @@ def readme():
         some = [v for mark, v in zip(marks, verdicts) if mark.topic == topic]
         held, never = sum(v.held == v.seeds for v in some), sum(v.held == 0 for v in some)
         lines.append(f"| {topic} | {len(some)} | {held} | {len(some) - held - never} | {never} |")
+    today, rows = configuration(), [row for row in files[RESULTS.name].rows if row["configuration"]]
+    fresh = sum(row["configuration"] == today for row in rows)
+    lines += [
+        "",
+        f"{fresh:,} of {len(rows):,} stored figures that rest on an individual model are of today's default configuration",
+    ]
+    lines[-1] += (
+        f" (`{today}` in `results/configurations.csv`); `python benchmarks/claims.py --stale` measures the others anew."
+    )
     short = [mark for mark, v in zip(marks, verdicts) if v.held < v.seeds]
     lines += ["", "What did not hold at every seed:", "", marks_table(short, HERE)]
     begin, end = "<!-- claims: begin -->", "<!-- claims: end -->"
@@ -111,14 +125,21 @@ def main():
     parser.add_argument("--only", default="", help="of claims that come in cases: those whose name has this")
     parser.add_argument("--minutes", type=float, default=6_000.0, help="begin nothing after so long")
     parser.add_argument("--again", action="store_true", help="measure anew what is stored")
+    parser.add_argument(
+        "--stale", action="store_true", help="measure anew what an older configuration learned"
+    )
     parser.add_argument("--readme", action="store_true", help="write the summary, measure nothing")
     asked = parser.parse_args()
     if asked.readme:
         return readme()
     path = NEW if asked.again else RESULTS
-    until, done = time.monotonic() + 60 * asked.minutes, set()
+    until, today, done, old = time.monotonic() + 60 * asked.minutes, configuration(), set(), set()
     for row in stored(path):
-        done |= {(row["claim"], row["seed"], case) for case in (row["data"], row["method"], None)}
+        cases = case_of(CLAIMS[row["claim"]][0], row) if row["claim"] in CLAIMS else ()
+        these = {(row["claim"], row["seed"], case) for case in cases}
+        done |= these
+        old |= these if asked.stale and is_stale(row, today) else set()
+    done -= old
     for name in asked.claims or CLAIMS:
         claim, seeds = CLAIMS[name]
         first, last = map(int, asked.seeds.split("-")) if asked.seeds else (0, seeds - 1)

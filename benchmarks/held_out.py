@@ -6,7 +6,8 @@ A fifth of every rater's ballots is hidden (of Jester: a ballot of 5 jokes besid
 Methods: `majority`, what most others said of the pair, else even; `bradley_terry`, one reward a contest; `global`, one reward a completion
 whatever the prompt (Jester: the same as Bradley-Terry); `mixture`, kinds of raters, each with a reward a contest, by EM, kinds by BIC; `individual`, ours: the individual reward
 model given the rater's visible ballots, at the temperature fitted on held-out raters. Scores: accuracy (ties left out, an even prediction is half), cross entropy in nats,
-Kendall's tau over held-out pairs (ties left out), and the share of whole ballots in the right order. Columns: data, method, seed, score, value.
+Kendall's tau over held-out pairs (ties left out), and the share of whole ballots in the right order. Columns: data, method, seed, score, value, and for ours the
+configuration that it was learned under (configuration.py; `--stale` measures older ones anew).
 """
 
 import argparse
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from configuration import configuration, exchange
 from scipy.special import logsumexp
 
 from socialrm.ballots import Ballots
@@ -24,7 +26,8 @@ from socialrm.individual import rewards
 from socialrm.pipeline import RunConfig, learn
 
 RESULTS = Path(__file__).parent / "results" / "held_out.csv"
-COLUMNS = ("data", "method", "seed", "score", "value")
+COLUMNS = ("data", "method", "seed", "score", "value", "configuration")
+SCORES = ("accuracy", "cross_entropy", "kendall_tau", "whole_ballots")
 METHODS = ("majority", "bradley_terry", "global", "mixture", "individual")
 NAMES = {"ukpconvarg": "ukpconvarg1", "mtbench": "mtbench", "squality": "squality"}
 
@@ -199,12 +202,40 @@ def scores(chance, asked) -> dict[str, float]:
     }
 
 
+def readme():
+    """The table between the two comments of `benchmarks/README.md`."""
+    with RESULTS.open() as file:
+        found = {
+            (r["data"], r["method"], r["score"], r["seed"]): float(r["value"]) for r in csv.DictReader(file)
+        }
+    lines = ["| data | method | seeds | " + " | ".join(SCORES) + " | ahead by |", "|---" * 8 + "|"]
+    for name in dict.fromkeys(data for data, *_ in found):
+        seeds = lambda m, name=name: sorted({k[3] for k in found if k[:2] == (name, m)})
+        of = lambda m, score, some, name=name: np.array([found[name, m, score, seed] for seed in some])
+        for method in (m for m in METHODS if seeds(m)):
+            cells, ahead = [f"{of(method, s, seeds(method)).mean():.3f}" for s in SCORES], ""
+            if method == "individual":
+                some = seeds(method)
+                rivals = [m for m in METHODS if m != method and set(some) <= set(seeds(m))]
+                best = min(rivals, key=lambda m, of=of, some=some: of(m, "cross_entropy", some).mean())
+                gap = of(best, "cross_entropy", some) - of(method, "cross_entropy", some)
+                error = f" ({gap.std(ddof=1) / len(gap) ** 0.5:.3f})" if len(gap) > 1 else ", one seed"
+                ahead = f"{gap.mean():+.3f}{error} of {best}"
+            lines.append(f"| {name} | {method} | {len(seeds(method))} | {' | '.join(cells)} | {ahead} |")
+    begin, end = "<!-- held-out: begin -->", "<!-- held-out: end -->"
+    page = RESULTS.parents[1] / "README.md"
+    before, rest = page.read_text().split(begin)
+    page.write_text("\n".join((before + begin, *lines, end)) + rest.split(end)[1])
+
+
 def main(arguments):
     """Data set by data set and seed by seed."""
     if not RESULTS.exists():
         RESULTS.write_text(",".join(COLUMNS) + "\n")
+    fine = {"", configuration()}
     with RESULTS.open() as file:
-        known = {(r["data"], r["method"], r["seed"]) for r in csv.DictReader(file)}
+        rows = [r for r in csv.DictReader(file) if not arguments.stale or r["configuration"] in fine]
+    known = {(r["data"], r["method"], r["seed"]) for r in rows}
     until = time.monotonic() + 60 * arguments.minutes
     for seed in arguments.seeds:
         for name in arguments.data:
@@ -218,9 +249,11 @@ def main(arguments):
                     return
                 chance = predict(method, shown, asked, seed)
                 found = scores(chance, asked)
-                with RESULTS.open("a", newline="") as file:
-                    out = csv.writer(file, lineterminator="\n")
-                    out.writerows((name, method, seed, s, f"{v:.5f}") for s, v in found.items())
+                said = configuration() if method == "individual" else ""
+                rows = [(name, method, seed, s, f"{v:.5f}", said) for s, v in found.items()]
+                this = (name, method, str(seed))
+                gone = lambda r, this=this: (r["data"], r["method"], r["seed"]) == this
+                exchange(RESULTS, COLUMNS, gone, rows)
                 print(name, seed, method, {s: round(v, 3) for s, v in found.items()}, flush=True)
 
 
@@ -231,5 +264,8 @@ if __name__ == "__main__":
     parser.add_argument("--data", nargs="+", default=["squality", "mtbench", "jester", "ukpconvarg"])
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--stale", action="store_true", help="ours anew, where learned under older defaults")
     parser.add_argument("--minutes", type=float, default=10.0)
-    main(parser.parse_args())
+    parser.add_argument("--readme", action="store_true", help="write the summary, measure nothing")
+    asked = parser.parse_args()
+    readme() if asked.readme else main(asked)

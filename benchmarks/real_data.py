@@ -2,7 +2,7 @@
 
     python benchmarks/real_data.py [--data agh-2003 ...] [--masks 20] [--kinds type random prompts self] [--minutes 60] [--baselines]
 
-Rows: data, mask, method, seed, score, value. Masks: `type` (one cluster of raters hardly ranks 30% of the items), `random` (30% of the
+Rows: data, mask, method, seed, score, value, and for ours the configuration learned under (configuration.py; `--stale` measures older ones anew). Masks: `type` (one cluster of raters hardly ranks 30% of the items), `random` (30% of the
 places), `prompts` (one cluster ranked nothing on a third of the prompts; scored on those), `self` (the less a rater likes an item,
 the less likely the rater ranks it: nothing tells from what is left). Scores: Kendall's tau-b and root-mean-square error of Borda
 scores, tau-b of Copeland scores, root-mean-square error of shares of first places, each against the complete data. The seed draws
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from configuration import configuration, exchange
 
 from socialrm.ballots import Ballots
 from socialrm.baselines import Estimate, from_profiles
@@ -40,7 +41,7 @@ from socialrm.social import rater_ballots, train_reward
 from socialrm.variational import VARIATIONAL, variational_estimates
 
 RESULTS = Path(__file__).parent / "results" / "real_data.csv"
-COLUMNS = ("data", "mask", "method", "seed", "score", "value")
+COLUMNS = ("data", "mask", "method", "seed", "score", "value", "configuration")
 DATA = (
     *("agh-2003", "agh-2004", "breakfast"),
     *("dots-3", "dots-5", "dots-7", "dots-9", "puzzle-5", "puzzle-7", "puzzle-9", "puzzle-11"),
@@ -125,17 +126,19 @@ def some_contests(estimate: Estimate, chosen: np.ndarray | None) -> Estimate:
     return replace(estimate, support=estimate.support[chosen], first=estimate.first[chosen])
 
 
-def done() -> set[tuple[str, ...]]:
-    """(data, mask, method, seed) already in the file."""
+def done(stale: bool) -> set[tuple[str, ...]]:
+    """(data, mask, method, seed) already in the file; with `stale`, only of today's configuration."""
     if not RESULTS.exists():
         RESULTS.write_text(",".join(COLUMNS) + "\n")
+    fine = {"", configuration()}
     with RESULTS.open() as file:
-        return {(r["data"], r["mask"], r["method"], r["seed"]) for r in csv.DictReader(file)}
+        rows = [r for r in csv.DictReader(file) if not stale or r["configuration"] in fine]
+    return {(r["data"], r["mask"], r["method"], r["seed"]) for r in rows}
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Seed by seed, so that a run that is stopped has covered every data set alike."""
-    known, wholes, until = done(), {}, time.monotonic() + 60 * arguments.minutes
+    known, wholes, until = done(arguments.stale), {}, time.monotonic() + 60 * arguments.minutes
     config = IndividualConfig()
     methods = arguments.methods or (() if arguments.baselines else OURS) + tuple(BASELINES)
     for seed in range(arguments.masks):
@@ -158,12 +161,15 @@ def main(arguments: argparse.Namespace) -> None:
                         found[method] = BASELINES[method](ballots, contests, rng=np.random.default_rng(seed))
                 if set(left) & set(OURS):
                     found |= ours(ballots, seed, config)
-                with RESULTS.open("a", newline="") as file:
-                    rows = csv.writer(file, lineterminator="\n")
-                    for method in left:
-                        for score, value in compare(some_contests(found[method], chosen), goal).items():
-                            if np.isfinite(value):
-                                rows.writerow((name, kind, method, seed, score, f"{value:.5f}"))
+                rows = [
+                    (name, kind, m, seed, score, f"{value:.5f}", configuration() if m in OURS else "")
+                    for m in left
+                    for score, value in compare(some_contests(found[m], chosen), goal).items()
+                    if np.isfinite(value)
+                ]
+                these = {(name, kind, m, str(seed)) for m in left}
+                gone = lambda r, these=these: (r["data"], r["mask"], r["method"], r["seed"]) in these
+                exchange(RESULTS, COLUMNS, gone, rows)
                 print(f"{name} {kind} {seed}: {time.monotonic() - start:.0f} s", flush=True)
 
 
@@ -178,5 +184,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--baselines", action="store_true", help="baselines only")
+    parser.add_argument("--stale", action="store_true", help="ours anew, where learned under older defaults")
     parser.add_argument("--methods", nargs="+", choices=(*OURS, *BASELINES), help="these alone; default: all")
     main(parser.parse_args())
