@@ -9,6 +9,7 @@ __all__ = ['TOLERANCE', 'SocialOrder', 'social_order', 'find_rule', 'aggregate',
 # %% ../nbs/10_aggregation.ipynb #a6deafb7
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -42,7 +43,9 @@ class SocialOrder:
         return self.ranks == 0
 
 # %% ../nbs/10_aggregation.ipynb #78d1acb1
-def social_order(scores: Float[np.ndarray, "*contest candidate"]) -> SocialOrder:
+def social_order(
+    scores: Float[np.ndarray, "*contest candidate"],  # higher is better
+) -> SocialOrder:
     """Competition ranks of scores; neighbours within 1e-9 of the contest's largest finite score tie, and get equal scores.
 
     >>> social_order(np.array([0.3, 0.1 + 0.2, 0.1])).ranks
@@ -131,7 +134,10 @@ def _of_ranks(rule: Rule) -> Rule:
     return rule
 
 
-def check_seats(rule: str | Rule, seats: int | None) -> Rule:
+def check_seats(
+    rule: str | Rule,  # a name, or a rule
+    seats: int | None,  # of the slate
+) -> Rule:
     """The rule, if it chooses a slate and seats are given, or neither; `ValueError` otherwise.
 
     >>> check_seats("stv", 2).gives
@@ -203,7 +209,7 @@ def aggregate_rewards(
     mask: Bool[ArrayLike, "contest candidate"]
     | None = None,  # False: padding, whose rewards must be finite too
     normalise: str = "range",  # how cardinal rules make voters comparable; "none": rewards are as they are
-    **options,  # as in `aggregate`
+    **options: Any,  # as in `aggregate`
 ) -> SocialOrder:
     """Apply a rule to every contest; `ValueError` on bad rewards, weights or names.
 

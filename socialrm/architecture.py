@@ -20,7 +20,12 @@ from .interpretation import Architecture, TransformerBlock
 class PreferenceEncoder(nnx.Module):
     "One query that cross-attends to a rater's visible ballots; out come the preference mean and log sigma."
 
-    def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        architecture: Architecture,  # sizes
+        *,
+        rngs: nnx.Rngs,  # parameters are drawn from it
+    ):
         width, normal = architecture.width, nnx.initializers.normal(1.0)
         self.join = nnx.Linear(2 * width, width, rngs=rngs)
         self.place = nnx.Embed(architecture.places, width, rngs=rngs)
@@ -40,8 +45,16 @@ class PreferenceEncoder(nnx.Module):
         start = {"kernel_init": nnx.initializers.zeros, "bias_init": nnx.initializers.constant(-1.0)}
         self.log_sigma = nnx.Linear(width, 1, **start, rngs=rngs)
 
-    def elements(self, completion, prompt, place, share, tag, absolute):
-        "What and where, joined: (ballot, place, width)."
+    def elements(
+        self,
+        completion: Float[Array, "ballot place width"],  # h of each item
+        prompt: Float[Array, "ballot place width"],  # context of each item's prompt
+        place: Int[Array, "ballot place"],  # number from 0
+        share: Float[Array, "ballot place"],  # from 0 (best) to 1
+        tag: Int[Array, " ballot"],  # tells ballots apart
+        absolute: Bool[Array, ""],  # whether places count hidden items
+    ) -> Float[Array, "ballot place width"]:
+        "What and where, joined."
         element = self.join(jnp.concatenate([completion, prompt], axis=-1))
         element += self.place(jnp.minimum(place, self.place.num_embeddings - 1))
         element += self.share(jnp.stack([share, share**2], axis=-1))
@@ -71,7 +84,12 @@ class PreferenceEncoder(nnx.Module):
 class PreferenceDecoder(nnx.Module):
     "From a preference representation to the weights that the reward block gives to a completion's features."
 
-    def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        architecture: Architecture,  # sizes
+        *,
+        rngs: nnx.Rngs,  # parameters are drawn from it
+    ):
         latent, hidden = architecture.latent, architecture.hidden
         self.layers = nnx.List([nnx.Linear(latent, hidden, rngs=rngs), nnx.Linear(hidden, hidden, rngs=rngs)])
         self.out = nnx.Linear(hidden, architecture.gains * architecture.features, rngs=rngs)
@@ -86,7 +104,13 @@ class PreferenceDecoder(nnx.Module):
 class RewardModel(nnx.Module):
     "Interpretation, preference decoder and reward block; with z pinned, the vanilla reward model."
 
-    def __init__(self, interpretation: nnx.Module, architecture: Architecture, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        interpretation: nnx.Module,  # reads prompts and completions
+        architecture: Architecture,  # sizes
+        *,
+        rngs: nnx.Rngs,  # parameters are drawn from it
+    ):
         self.interpretation = interpretation
         self.decoder = PreferenceDecoder(architecture, rngs=rngs)
         self.feature = nnx.Linear(architecture.width, architecture.features, use_bias=False, rngs=rngs)
@@ -94,19 +118,23 @@ class RewardModel(nnx.Module):
 
     def score(
         self,
-        inputs,  # of the interpretation
+        inputs: tuple,  # of the interpretation
         z: Float[Array, "voter latent"],  # preference representations
         *,
         key: jax.Array | None = None,  # of a training step
-    ) -> Float[
-        Array, "voter pair"
-    ]:  # rewards, higher is better; only differences within a prompt mean anything
+    ) -> Float[Array, "voter pair"]:  # higher is better
+        "Rewards; only differences within a prompt mean anything."
         interpreted = self.interpretation(inputs, key=key)
         block = interpreted.gain[:, :, None] * self.feature(interpreted.completion)[:, None, :]
         decoded = jax.vmap(self.decoder)(z)
         return decoded.reshape(len(z), -1) @ block.reshape(block.shape[0], -1).T
 
-    def score_pinned(self, inputs, *, key: jax.Array | None = None) -> Float[Array, " pair"]:
+    def score_pinned(
+        self,
+        inputs: tuple,  # of the interpretation
+        *,
+        key: jax.Array | None = None,  # of a training step; None: not training
+    ) -> Float[Array, " pair"]:
         "One reward for everybody: the representation is pinned at the origin."
         return self.score(inputs, jnp.zeros((1, self.latent)), key=key)[0]
 
@@ -114,6 +142,12 @@ class RewardModel(nnx.Module):
 class IndividualModel(RewardModel):
     "A reward model with a preference encoder: what a rater's ballots say of the rater's rewards."
 
-    def __init__(self, interpretation: nnx.Module, architecture: Architecture, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        interpretation: nnx.Module,  # reads prompts and completions
+        architecture: Architecture,  # sizes
+        *,
+        rngs: nnx.Rngs,  # parameters are drawn from it
+    ):
         super().__init__(interpretation, architecture, rngs=rngs)
         self.encoder = PreferenceEncoder(architecture, rngs=rngs)

@@ -25,14 +25,14 @@ from .trial import Trial, advice, trial
 
 # %% ../nbs/49_assessment.ipynb #2e232622
 def watches(
-    config,  # of the run: rule, seats, normalise
-    ballots: Ballots,
-    contests: Contests,
-    learned,  # mean, sigma and density of the raters, and the individual model's held-out raters
-    voters: Electorate,
+    config: Any,  # of the run: rule, seats, normalise
+    ballots: Ballots,  # of all raters
+    contests: Contests,  # that are voted on
+    learned: Any,  # mean, sigma and density of the raters, and the individual model's held-out raters
+    voters: Electorate,  # who votes
     resamples: int,  # of raters, at most
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> tuple[Resampler | None, Welfare | None]:
     "What looks on while a run votes; None where it has no meaning."
     support = welfare = None
@@ -46,15 +46,15 @@ def watches(
 
 # %% ../nbs/49_assessment.ipynb #c73340e6
 def held_out_trial(
-    individual: Individual,
-    ballots: Ballots,
-    contests: Contests,
+    individual: Individual,  # that did not see the held-out raters
+    ballots: Ballots,  # of all raters
+    contests: Contests,  # that are voted on
     watch: Resampler | None,  # that saw all contests
     config: SocialConfig,  # of the vanilla model
     *,
-    key: jax.Array,
-    rng: np.random.Generator,
-    checkpoint=None,  # a `checkpoints.Training`
+    key: jax.Array,  # decides the training
+    rng: np.random.Generator,  # decides what is drawn
+    checkpoint: Any = None,  # a `checkpoints.Training`
 ) -> Trial | None:  # None where nobody was held out, or nothing can be asked
     "Held-out raters' comparisons, predicted by the individual model, the others' order and the others' vanilla model."
     if watch is None or not watch.order_without or not len(individual.held_out):
@@ -68,8 +68,8 @@ def held_out_trial(
 
 # %% ../nbs/49_assessment.ipynb #f1f81af7
 def judged(
-    found,  # a run
-    kept_out: Trial | None,
+    found: Any,  # a run
+    kept_out: Trial | None,  # of `held_out_trial`
 ) -> dict[str, Any]:  # "held_out", and "support" where there is one
     "What trial and support say, for metrics.json."
     here, plain = found.order.ranks, found.vanilla_order().ranks

@@ -16,7 +16,7 @@ from itertools import combinations, permutations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from .aggregation import aggregate
+from .aggregation import SocialOrder, aggregate
 from .rules import RULES, Rule
 
 # %% ../nbs/11_axioms.ipynb #b3c7040c
@@ -66,7 +66,7 @@ class Elections(_Electorates):
     """
 
     @cached_property
-    def outcome(self):
+    def outcome(self) -> SocialOrder:
         "The rule's social orders."
         ranks = np.broadcast_to(self.orders, (len(self.counts), *self.orders.shape))
         return aggregate(ranks, self.rule, weights=self.counts)
@@ -85,7 +85,10 @@ class Elections(_Electorates):
             return self.counts.sum(axis=1) % 2 == 1
         return (self.winners.sum(axis=1) == 1) | (self.rule.gives in ("set", "lottery"))
 
-    def alone(self, candidate: int) -> Bool[np.ndarray, "election"]:
+    def alone(
+        self,
+        candidate: int,  # number
+    ) -> Bool[np.ndarray, "election"]:
         "Whether the candidate is the only winner."
         return self.winners[:, candidate] & (self.winners.sum(axis=1) == 1)
 
@@ -99,9 +102,9 @@ class Case:
     array([ True])
     """
 
-    before: Elections
-    violated: Bool[np.ndarray, "election"]
-    story: str
+    before: Elections  # the elections as they are
+    violated: Bool[np.ndarray, "election"]  # in which elections
+    story: str  # what happens, in words
     after: Elections | None = None  # the elections after the change, where there is one
     doubtful: bool = False  # about a tie by its nature
 
@@ -112,7 +115,9 @@ class Case:
         return self.violated & single & (not self.doubtful)
 
 # %% ../nbs/11_axioms.ipynb #629a4e1a
-def majority(e: Elections) -> Iterator[Case]:
+def majority(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """First on more than half of the ballots, and not the only winner.
 
     >>> some = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
@@ -124,7 +129,9 @@ def majority(e: Elections) -> Iterator[Case]:
         yield Case(e, most & ~e.alone(a), f"{LETTERS[a]} is first on most ballots")
 
 
-def condorcet_winner(e: Elections) -> Iterator[Case]:
+def condorcet_winner(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """Beats every other candidate, and is not the only winner.
 
     >>> some = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
@@ -136,7 +143,9 @@ def condorcet_winner(e: Elections) -> Iterator[Case]:
         yield Case(e, beats & ~e.alone(a), f"{LETTERS[a]} beats every other")
 
 # %% ../nbs/11_axioms.ipynb #dbe064f4
-def condorcet_loser(e: Elections) -> Iterator[Case]:
+def condorcet_loser(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """Loses to every other candidate, and wins.
 
     >>> some = Elections(RULES["plurality"], np.array([[0, 1, 2], [2, 0, 1], [2, 1, 0]]), np.array([[3, 2, 2]]))
@@ -148,7 +157,9 @@ def condorcet_loser(e: Elections) -> Iterator[Case]:
         yield Case(e, loses & e.winners[:, a], f"{LETTERS[a]} loses to every other")
 
 
-def unanimity(e: Elections) -> Iterator[Case]:
+def unanimity(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """Below some other candidate on every ballot, and wins.
 
     >>> some = Elections(RULES["condorcet"], np.array([[0, 1, 2], [1, 2, 0]]), np.array([[1, 1]]))
@@ -160,7 +171,9 @@ def unanimity(e: Elections) -> Iterator[Case]:
         yield Case(e, everyone & e.winners[:, b], f"{LETTERS[a]} is above {LETTERS[b]} on every ballot")
 
 # %% ../nbs/11_axioms.ipynb #9a4a4014
-def iia(e: Elections) -> Iterator[Case]:
+def iia(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """Two candidates stand differently to each other once a third is removed; clear if the other way round.
 
     >>> some = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
@@ -180,7 +193,9 @@ def iia(e: Elections) -> Iterator[Case]:
             yield Case(e, (before == 0) & (now < 0), f"{names} {gone}, not before", after, doubt)
 
 # %% ../nbs/11_axioms.ipynb #a6588793
-def clones(e: Elections) -> Iterator[Case]:
+def clones(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """Removing some of a set that no ballot divides changes who else wins, or whether one of the set does.
 
     >>> some = Elections(RULES["plurality"], np.array([[0, 1, 2], [2, 0, 1], [2, 1, 0]]), np.array([[3, 2, 2]]))
@@ -205,7 +220,9 @@ def _merged(e: Elections, alike: list[int]) -> Float[np.ndarray, "election candi
     return np.column_stack([joint, np.delete(chances, alike, axis=1)])
 
 # %% ../nbs/11_axioms.ipynb #93b48f73
-def reversal_symmetry(e: Elections) -> Iterator[Case]:
+def reversal_symmetry(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """The only winner still wins when all ballots are turned upside down.
 
     >>> some = Elections(RULES["plurality"], np.array([[0, 1, 2], [2, 0, 1], [2, 1, 0]]), np.array([[3, 2, 2]]))
@@ -221,7 +238,9 @@ def reversal_symmetry(e: Elections) -> Iterator[Case]:
 GROUPS = (1, 2, 3)
 
 
-def monotonicity(e: Elections) -> Iterator[Case]:
+def monotonicity(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """A winner moved up by a place on some ballots no longer wins.
 
     >>> some = Elections(RULES["irv"], np.array([[0, 1, 2], [2, 0, 1], [1, 2, 0], [1, 0, 2]]), np.array([[6, 4, 5, 2]]))
@@ -245,7 +264,9 @@ def monotonicity(e: Elections) -> Iterator[Case]:
             yield Case(before, falls, story, after)
 
 # %% ../nbs/11_axioms.ipynb #235a09b1
-def participation(e: Elections) -> Iterator[Case]:
+def participation(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """Voters who join get an outcome that is worse for them.
 
     >>> some = Elections(RULES["banks"], np.array([[0, 1, 2], [2, 0, 1], [1, 2, 0]]), np.array([[2, 1, 0]]))
@@ -258,7 +279,12 @@ def participation(e: Elections) -> Iterator[Case]:
             yield Case(e, worse_for(e, after, ranks), f"{k} more come with {_line(ranks)}", after)
 
 # %% ../nbs/11_axioms.ipynb #2af5f90d
-def moved(e: Elections, k: int, new: int, old: int | None = None) -> Elections:
+def moved(
+    e: Elections,  # some elections
+    k: int,  # how many voters
+    new: int,  # number of the order that they have now
+    old: int | None = None,  # number of the order that they had; None: they join
+) -> Elections:
     """The elections with k more voters of one order, and k fewer of another.
 
     >>> five = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
@@ -273,7 +299,9 @@ def moved(e: Elections, k: int, new: int, old: int | None = None) -> Elections:
 
 # %% ../nbs/11_axioms.ipynb #edc49d0c
 def worse_for(
-    before: Elections, after: Elections, ranks: Int[np.ndarray, "candidate"]
+    before: Elections,  # the elections as they were
+    after: Elections,  # the elections once the voter has changed something
+    ranks: Int[np.ndarray, "candidate"],  # the voter's
 ) -> Bool[np.ndarray, "election"]:
     """Whether a voter with these ranks surely likes the outcome after the change less (Kelly; dominance for lotteries).
 
@@ -294,7 +322,9 @@ def _line(ranks: Int[np.ndarray, "candidate"]) -> str:
     return ">".join(LETTERS[c] for c in np.argsort(ranks))
 
 # %% ../nbs/11_axioms.ipynb #bec4564e
-def anonymity(e: Elections) -> Iterator[Case]:
+def anonymity(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """The voters come in the opposite sequence, and others win.
 
     >>> some = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
@@ -305,7 +335,9 @@ def anonymity(e: Elections) -> Iterator[Case]:
     yield Case(e, (e.winners != after.winners).any(axis=1), "the same ballots in reverse sequence", after)
 
 # %% ../nbs/11_axioms.ipynb #34dbe1af
-def neutrality(e: Elections) -> Iterator[Case]:
+def neutrality(
+    e: Elections,  # elections to look through
+) -> Iterator[Case]:
     """The candidates change names, and the winners do not change accordingly.
 
     >>> some = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))
@@ -319,6 +351,7 @@ def neutrality(e: Elections) -> Iterator[Case]:
         )
 
 
+# what each criterion looks for
 CRITERIA_OF: dict[str, Callable[[Elections], Iterator[Case]]] = {
     criterion.__name__: criterion
     for criterion in (
@@ -337,14 +370,15 @@ class Witness:
     '3 ABC, 2 BCA: B wins; A is first on most ballots'
     """
 
-    criterion: str
+    criterion: str  # which one is violated
     before: Elections  # one election
-    story: str
-    after: Elections | None
+    story: str  # what happens, in words
+    after: Elections | None  # after the change, where there is one
     clear: bool  # no tie among winners is involved
 
     @property
     def voters(self) -> int:
+        "How many there are."
         return int(self.before.counts.sum())
 
     def __str__(self) -> str:
@@ -372,7 +406,10 @@ def _winners(e: Elections) -> str:
     return f"{', '.join(won)} win{'s' * (len(won) == 1)}"
 
 # %% ../nbs/11_axioms.ipynb #6e575f0c
-def find(criterion: str, elections: Elections) -> Witness | None:
+def find(
+    criterion: str,  # a name in `CRITERIA_OF`
+    elections: Elections,  # where to look
+) -> Witness | None:
     """A witness among some elections, a clear one if there is any.
 
     >>> five = Elections(RULES["borda"], np.array([[0, 1, 2], [2, 0, 1]]), np.array([[3, 2]]))

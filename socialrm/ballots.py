@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float, Int
 class Vectors:
     "Frozen embeddings of the texts of a vocabulary."
 
-    prompt: Float[np.ndarray, "prompt width"]
-    completion: Float[np.ndarray, "completion width"]
+    prompt: Float[np.ndarray, "prompt width"]  # one row each
+    completion: Float[np.ndarray, "completion width"]  # one row each
     counts: int = 0  # the last columns that count something, and are no part of an embedding
     encoder: str | None = None  # what made them: a folder, or a name on the hub
     identity: str | None = None  # hash of that encoder's content
@@ -112,15 +112,24 @@ class Ballots:
         "Each prompt with all completions that any ballot ranks there, in order of the vocabulary."
         return _contests(self)
 
-    def profile(self, prompt: str | int) -> Int[np.ndarray, "rater candidate"]:
+    def profile(
+        self,
+        prompt: str | int,  # its name, or its index
+    ) -> Int[np.ndarray, "rater candidate"]:
         "Ranks of one contest's candidates, a row per rater, -1 where unranked; at most one ballot a rater."
         return _profile(self, prompt)
 
-    def subset(self, raters: np.ndarray) -> "Ballots":
+    def subset(
+        self,
+        raters: Int[np.ndarray, " rater"] | Bool[np.ndarray, " rater"],  # which raters stay
+    ) -> "Ballots":
         "Only these raters (booleans or indices, any order); prompts and completions keep their indices."
         return _subset(self, np.asarray(raters))
 
-    def keep(self, places: Bool[np.ndarray, "ballot place"]) -> "Ballots":
+    def keep(
+        self,
+        places: Bool[np.ndarray, "ballot place"],  # which places stay
+    ) -> "Ballots":
         "Only these places; ranks close up, and ballots left with fewer than two places go."
         return _keep(self, np.asarray(places, bool))
 
@@ -152,7 +161,7 @@ def from_rows(
     rater: Int[np.ndarray, "row"],  # rater index
     prompt: Int[np.ndarray, "row"],  # prompt index
     completion: Int[np.ndarray, "row"],  # completion index
-    rank: np.ndarray,  # numbers, lower is better, equal is tied
+    rank: Int[np.ndarray, "row"] | Float[np.ndarray, "row"],  # lower is better, equal is tied
     *,
     vocabulary: Vocabulary,  # what the indices stand for
     ballot: Int[np.ndarray, "row"] | None = None,  # tells ballots of one rater apart; None: one per prompt

@@ -52,7 +52,7 @@ class Estimate:
 
 # %% ../nbs/50_baselines.ipynb #803de185
 def stack(
-    contests: Contests,
+    contests: Contests,  # what to estimate
     supports: list[
         Float[np.ndarray, "candidate candidate"]
     ],  # per contest: share with the row above the column
@@ -72,7 +72,7 @@ def stack(
 
 
 def from_profiles(
-    contests: Contests,
+    contests: Contests,  # what to estimate
     ranks: list[Int[np.ndarray, "voter candidate"]],  # complete rankings, an array per contest
     weight: Float[np.ndarray, " voter"] | None = None,  # default: one each
 ) -> Estimate:
@@ -87,7 +87,7 @@ def from_profiles(
 
 
 def from_rewards(
-    contests: Contests,
+    contests: Contests,  # what to estimate
     rewards: list[Float[np.ndarray, " candidate"]],  # an array per contest
 ) -> Estimate:
     "What one reward for all implies."
@@ -96,8 +96,8 @@ def from_rewards(
 
 # %% ../nbs/50_baselines.ipynb #0fcceeeb
 def observed(
-    ballots: Ballots,
-    contests: Contests,
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
 ) -> list[Int[np.ndarray, "rater candidate"]]:  # per contest; -1 where unranked
     "Ranks of every rater in every contest. `ValueError` where a rater has several ballots in one."
     tables = []
@@ -119,7 +119,7 @@ def observed(
 
 def pair_counts(
     ranks: Int[np.ndarray, "rater candidate"],  # -1 where unranked
-    weight: Float[np.ndarray, " rater"],
+    weight: Float[np.ndarray, " rater"],  # of the raters
 ) -> Float[np.ndarray, "candidate candidate"]:  # weight of those who rank the row above the column, ties half
     "Comparisons that ballots imply."
     wins = np.zeros((ranks.shape[1],) * 2)
@@ -131,7 +131,12 @@ def pair_counts(
     return wins
 
 # %% ../nbs/50_baselines.ipynb #3d8a0e3e
-def counted_pairs(ballots: Ballots, contests: Contests, *, rng: np.random.Generator) -> Estimate:
+def counted_pairs(
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+) -> Estimate:
     "The share of raters with i above j among those who rank both."
     wins = [pair_counts(table, ballots.weight) for table in observed(ballots, contests)]
     return stack(contests, [np.where(w + w.T > 0, w / np.maximum(w + w.T, 1e-12), 0.5) for w in wins])
@@ -154,13 +159,23 @@ def fit_bradley_terry(
     return np.log(gamma)
 
 
-def bradley_terry(ballots: Ballots, contests: Contests, *, rng: np.random.Generator) -> Estimate:
+def bradley_terry(
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+) -> Estimate:
     "One reward fitted to all pairs, each pair counting one."
     tables = observed(ballots, contests)
     return from_rewards(contests, [fit_bradley_terry(pair_counts(t, ballots.weight)) for t in tables])
 
 
-def vanilla(ballots: Ballots, contests: Contests, *, rng: np.random.Generator) -> Estimate:
+def vanilla(
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+) -> Estimate:
     "One reward fitted to all pairs, each ballot counting one: the optimum of the vanilla reward model."
     rewards = []
     for table in observed(ballots, contests):
@@ -180,7 +195,10 @@ class Stages:
     closes: Int[np.ndarray, "rater candidate"]  # and ends
 
     @classmethod
-    def of(cls, ranks: Int[np.ndarray, "rater candidate"]) -> "Stages":
+    def of(
+        cls,
+        ranks: Int[np.ndarray, "rater candidate"],  # 0 is best, -1 unranked
+    ) -> "Stages":
         "Of ranks with -1 where unranked."
         unranked = np.iinfo(np.int32).max
         key = np.where(ranks >= 0, ranks, unranked)
@@ -193,20 +211,26 @@ class Stages:
         last = np.where(ends, place, ranks.shape[1])[:, ::-1]
         return cls(order, falling < unranked, opens, np.minimum.accumulate(last, axis=1)[:, ::-1])
 
-    def remaining(self, gamma: Float[np.ndarray, " candidate"]) -> Float[np.ndarray, "rater candidate"]:
+    def remaining(
+        self,
+        gamma: Float[np.ndarray, " candidate"],  # strengths, positive
+    ) -> Float[np.ndarray, "rater candidate"]:
         "Total strength of what each place was chosen from."
         strength = np.where(self.there, gamma[self.order], 0.0)
         left = np.cumsum(strength[:, ::-1], axis=1)[:, ::-1]
         return np.where(self.there, np.take_along_axis(left, self.opens, 1), 1.0)
 
-    def log_likelihood(self, gamma: Float[np.ndarray, " candidate"]) -> Float[np.ndarray, " rater"]:
+    def log_likelihood(
+        self,
+        gamma: Float[np.ndarray, " candidate"],  # strengths, positive
+    ) -> Float[np.ndarray, " rater"]:
         "Of each ballot, in nats."
         return np.where(self.there, np.log(gamma[self.order] / self.remaining(gamma)), 0.0).sum(axis=1)
 
 
 def fit_plackett_luce(
-    stages: Stages,
-    weight: Float[np.ndarray, " rater"],
+    stages: Stages,  # of all raters' ballots
+    weight: Float[np.ndarray, " rater"],  # of the raters
     pseudo: float = 0.1,  # ballots of two added each way, against a candidate of strength 1
     rounds: int = 500,  # at most
     gamma: Float[np.ndarray, " candidate"] | None = None,  # where to begin
@@ -226,7 +250,12 @@ def fit_plackett_luce(
     return gamma
 
 
-def plackett_luce(ballots: Ballots, contests: Contests, *, rng: np.random.Generator) -> Estimate:
+def plackett_luce(
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+) -> Estimate:
     "One reward fitted to whole ballots."
     tables = observed(ballots, contests)
     return from_rewards(contests, [np.log(fit_plackett_luce(Stages.of(t), ballots.weight)) for t in tables])
@@ -277,11 +306,21 @@ def _inverse_propensity(ballots, contests, floor):
     return stack(contests, supports)
 
 
-def inverse_propensity(ballots: Ballots, contests: Contests, *, rng: np.random.Generator) -> Estimate:
+def inverse_propensity(
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+) -> Estimate:
     "Pairs reweighted."
     return _inverse_propensity(ballots, contests, 1e-3)
 
 
-def inverse_propensity_clipped(ballots: Ballots, contests: Contests, *, rng: np.random.Generator) -> Estimate:
+def inverse_propensity_clipped(
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+) -> Estimate:
     "Pairs reweighted, no probability below 0.1."
     return _inverse_propensity(ballots, contests, 0.1)

@@ -43,9 +43,9 @@ class Bounds(NamedTuple):
     "Of one contest; what is known of the row against the column."
 
     margin_low: Float[np.ndarray, "candidate candidate"]  # share for less share against, at the least
-    margin_high: Float[np.ndarray, "candidate candidate"]
+    margin_high: Float[np.ndarray, "candidate candidate"]  # largest
     borda_low: Float[np.ndarray, "candidate candidate"]  # mean gap of Borda points, at the least
-    borda_high: Float[np.ndarray, "candidate candidate"]
+    borda_high: Float[np.ndarray, "candidate candidate"]  # largest
 
 
 def _relations(ballots, prompt, candidates):
@@ -68,7 +68,7 @@ def _relations(ballots, prompt, candidates):
 
 # %% ../nbs/56_bounds.ipynb #d8f124d8
 def bounds(
-    ballots: Ballots,
+    ballots: Ballots,  # incomplete
     prompt: int,  # index
     candidates: Int[np.ndarray, " candidate"],  # completion indices, rising
 ) -> Bounds:
@@ -92,7 +92,7 @@ MOST = 40  # candidates of a contest that is looked at
 
 
 def settled(
-    ballots: Ballots,
+    ballots: Ballots,  # incomplete
     *,
     most: int = MOST,  # candidates; larger contests are left out and counted
 ) -> dict[str, int | float]:

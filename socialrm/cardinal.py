@@ -43,7 +43,8 @@ def normalised(
 
 # %% ../nbs/18_cardinal.ipynb #61442f45
 def utilitarian(
-    rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
+    rewards: Float[np.ndarray, "voter candidate"],  # higher is better
+    weights: Float[np.ndarray, "voter"],  # of the voters
 ) -> Float[np.ndarray, "candidate"]:
     """Weighted mean reward (Harsanyi 1955).
 
@@ -54,7 +55,8 @@ def utilitarian(
 
 
 def relative_utilitarian(
-    rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
+    rewards: Float[np.ndarray, "voter candidate"],  # higher is better
+    weights: Float[np.ndarray, "voter"],  # of the voters
 ) -> Float[np.ndarray, "candidate"]:
     """Weighted mean of rewards from 0 to 1 for every voter (Dhillon and Mertens 1999).
 
@@ -65,7 +67,8 @@ def relative_utilitarian(
 
 
 def egalitarian(
-    rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
+    rewards: Float[np.ndarray, "voter candidate"],  # higher is better
+    weights: Float[np.ndarray, "voter"],  # of the voters
 ) -> Float[np.ndarray, "candidate"]:
     """Reward of the voter worst off (Rawls 1971).
 
@@ -76,7 +79,8 @@ def egalitarian(
 
 # %% ../nbs/18_cardinal.ipynb #8e0435cb
 def leximin(
-    rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
+    rewards: Float[np.ndarray, "voter candidate"],  # higher is better
+    weights: Float[np.ndarray, "voter"],  # of the voters
 ) -> Float[np.ndarray, "candidate"]:
     """How many candidates are worse when the voters worst off are compared first (Sen 1970).
 
@@ -93,7 +97,8 @@ def leximin(
 
 
 def nash(
-    rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
+    rewards: Float[np.ndarray, "voter candidate"],  # higher is better
+    weights: Float[np.ndarray, "voter"],  # of the voters
 ) -> Float[np.ndarray, "candidate"]:
     """Weighted mean of log(reward + 0.001), rewards not negative (Nash 1950).
 
@@ -106,7 +111,8 @@ def nash(
 
 # %% ../nbs/18_cardinal.ipynb #06e954d1
 def phantom_median(
-    rewards: Float[np.ndarray, "voter candidate"], weights: Float[np.ndarray, "voter"]
+    rewards: Float[np.ndarray, "voter candidate"],  # higher is better
+    weights: Float[np.ndarray, "voter"],  # of the voters
 ) -> Float[np.ndarray, "candidate"]:
     """Median of rewards and of uniform phantoms: the largest s such that a share s of the voters give at least s (Moulin 1980).
 

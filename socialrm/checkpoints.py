@@ -65,7 +65,10 @@ def _unpack(value, arrays, kinds):
     return {"list": list, "tuple": tuple}[what](map(again, inside))
 
 # %% ../nbs/87_checkpoints.ipynb #287c2db2
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(
+    path: Path,  # file to replace
+    data: bytes,  # its whole content
+) -> None:
     "All of it or nothing, also when killed half-way."
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -76,7 +79,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     os.replace(part, path)
 
 
-def write_value(path: Path, value: Any) -> None:
+def write_value(
+    path: Path,  # file to replace
+    value: Any,  # numbers, texts, arrays, dataclasses, and lists, tuples and dicts of them
+) -> None:
     "A stage's result as one file."
     arrays, out = [], io.BytesIO()
     tree = json.dumps(_pack(value, arrays)).encode()
@@ -84,7 +90,10 @@ def write_value(path: Path, value: Any) -> None:
     write_atomically(path, out.getvalue())
 
 
-def read_value(path: Path, kinds: tuple[type, ...] = ()) -> Any:
+def read_value(
+    path: Path,  # of `write_value`
+    kinds: tuple[type, ...] = (),  # dataclasses that it may hold
+) -> Any:
     "What `write_value` wrote, of these dataclasses; any exception where it is damaged, never code that runs."
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}  # checks each one's CRC
@@ -100,7 +109,9 @@ def _named(tree):
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-def digest(arrays):
+def digest(
+    arrays: dict[str, Any],  # arrays of any shape, by name
+) -> str:  # SHA-256
     "Of names and bytes."
     found = hashlib.sha256()
     for name, array in sorted(arrays.items()):
@@ -118,7 +129,11 @@ def _placed(array, like):
 class Training:
     "One training's checkpoints, newest first; handed to `fit`."
 
-    def __init__(self, folder: Path, every: float = EVERY):
+    def __init__(
+        self,
+        folder: Path,  # where they lie
+        every: float = EVERY,  # seconds between two
+    ):
         self.folder, self.every, self.last, self.step = folder, every, time.monotonic(), None
 
     @contextmanager
@@ -133,8 +148,8 @@ class Training:
 
     def restore(
         self,
-        carry,  # parameters and optimiser state of an untrained model
-        key: jax.Array,
+        carry: Any,  # parameters and optimiser state of an untrained model
+        key: jax.Array,  # the training's
         settings: str,  # of the training; another's checkpoint is refused
     ) -> tuple[int, Any, list[dict]]:  # steps done, parameters and optimiser state, history
         "The newest checkpoint that can be read; as at the start where there is none."
@@ -169,7 +184,14 @@ class Training:
         leaves = [_placed(state[name], leaf) for name, leaf in _named(carry).items()]
         return jax.tree.unflatten(jax.tree.structure(carry), leaves), about["history"]
 
-    def save(self, step: int, carry, history: list[dict], *, finished: bool) -> None:
+    def save(
+        self,
+        step: int,  # steps done
+        carry: Any,  # parameters and optimiser state
+        history: list[dict],  # rows so far
+        *,
+        finished: bool,  # the last one: written at once, older ones removed
+    ) -> None:
         "Keep this, if it is time to, or the training is finished."
         if not finished and time.monotonic() - self.last < self.every:
             return
@@ -202,18 +224,24 @@ class Checkpoints:
             raise CheckpointError(f"{path} leads out of the run's folder: remove that link, or force")
         return path
 
-    def within(self, name: str) -> "Checkpoints":
+    def within(
+        self,
+        name: str,  # of the part
+    ) -> "Checkpoints":
         "Those of a part of the run."
         return self if self.folder is None else Checkpoints(self._path(name), self.every)
 
-    def training(self, name: str) -> Training | None:
+    def training(
+        self,
+        name: str,  # of the training
+    ) -> Training | None:
         "A training's checkpoints."
         return None if self.folder is None else Training(self._path(name), self.every)
 
     def stage(
         self,
-        name: str,
-        make: Callable[[], Any],
+        name: str,  # of the stage
+        make: Callable[[], Any],  # called where there is nothing to read back
         *kinds: type,  # dataclasses of the result
     ) -> Any:
         "A stage's result, read back if it was finished, else made and kept."

@@ -15,9 +15,9 @@ from .ballots import Ballots
 
 # %% ../nbs/32_comparisons.ipynb #c9910790
 def nodes(
-    ballots: Ballots,
+    ballots: Ballots,  # of any sizes
 ) -> tuple[
-    np.ndarray, np.ndarray, np.ndarray
+    Int[np.ndarray, "ballot place"], Int[np.ndarray, " node"], Int[np.ndarray, " node"]
 ]:  # node of each place (-1 padding), prompt and completion of each node
     "A node for each candidate of each contest, in order of prompt and completion."
     where, n = ballots.mask, len(ballots.vocabulary.completions)
@@ -29,7 +29,7 @@ def nodes(
 
 # %% ../nbs/32_comparisons.ipynb #6ef5b32e
 def parts(
-    ballots: Ballots,
+    ballots: Ballots,  # of any sizes
     *,
     strong: bool = False,  # along arrows from better to worse
 ) -> tuple[
@@ -79,7 +79,7 @@ def _alike(sets, least):
 
 # %% ../nbs/32_comparisons.ipynb #31a5aed0
 def near_duplicates(
-    ballots: Ballots,
+    ballots: Ballots,  # of any sizes
     *,
     least: float = 0.9,  # Jaccard index of sets of five characters
 ) -> list[tuple[str, str, str]]:  # prompt, completion, completion

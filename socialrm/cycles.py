@@ -13,7 +13,7 @@ from .profiles import in_blocks
 
 # %% ../nbs/16_cycles.ipynb #36017645
 def layers(
-    defeats: Bool[np.ndarray, "*contest candidate candidate"],
+    defeats: Bool[np.ndarray, "*contest candidate candidate"],  # whether the row beats the column
 ) -> Int[np.ndarray, "*contest candidate"]:
     """Zero for the undefeated, otherwise one more than the last layer among those who defeat the candidate.
 
@@ -27,7 +27,9 @@ def layers(
 
 # %% ../nbs/16_cycles.ipynb #e08f475a
 def strongest_paths(
-    margins: Float[np.ndarray, "*contest candidate candidate"],
+    margins: Float[
+        np.ndarray, "*contest candidate candidate"
+    ],  # voters for the row less those for the column
 ) -> Float[np.ndarray, "*contest candidate candidate"]:
     """Largest weakest margin of any path of majority victories from row to column, zero where there is none.
 
@@ -43,7 +45,9 @@ def strongest_paths(
 
 
 def schulze(
-    margins: Float[np.ndarray, "*contest candidate candidate"],
+    margins: Float[
+        np.ndarray, "*contest candidate candidate"
+    ],  # voters for the row less those for the column
 ) -> Int[np.ndarray, "*contest candidate"]:
     """Minus the layer, where defeat is a stronger path there than back (Schulze 2011).
 
@@ -55,7 +59,9 @@ def schulze(
 
 # %% ../nbs/16_cycles.ipynb #39c44dbc
 def split_cycle(
-    margins: Float[np.ndarray, "*contest candidate candidate"],
+    margins: Float[
+        np.ndarray, "*contest candidate candidate"
+    ],  # voters for the row less those for the column
 ) -> Int[np.ndarray, "*contest candidate"]:
     """Minus the layer, where defeat is a margin larger than every path back (Holliday and Pacuit 2023).
 
@@ -67,7 +73,7 @@ def split_cycle(
 
 # %% ../nbs/16_cycles.ipynb #15001365
 def ranked_pairs(
-    margins: Float[np.ndarray, "contest candidate candidate"],
+    margins: Float[np.ndarray, "contest candidate candidate"],  # voters for the row less those for the column
 ) -> Int[np.ndarray, "contest candidate"]:
     """Minus the best layer under any order of tied margins (Tideman 1987; Brill and Fischer 2012).
 
@@ -77,7 +83,9 @@ def ranked_pairs(
     return _locked(margins, one_defeat=False)
 
 
-def river(margins: Float[np.ndarray, "contest candidate candidate"]) -> Int[np.ndarray, "contest candidate"]:
+def river(
+    margins: Float[np.ndarray, "contest candidate candidate"],  # voters for the row less those for the column
+) -> Int[np.ndarray, "contest candidate"]:
     """Ranked pairs with at most one defeat locked in per candidate (Heitzig 2004).
 
     >>> river(np.array([[[0, 5, -3], [-5, 0, 7], [3, -7, 0]]]))
@@ -172,7 +180,7 @@ def _after(
 
 # %% ../nbs/16_cycles.ipynb #b73d1463
 def stable_voting(
-    margins: Float[np.ndarray, "contest candidate candidate"],
+    margins: Float[np.ndarray, "contest candidate candidate"],  # voters for the row less those for the column
 ) -> Bool[np.ndarray, "contest candidate"]:
     """Winners by the largest margin over a candidate without whom one still wins (Holliday and Pacuit 2023); to 12 candidates.
 

@@ -27,8 +27,8 @@ from .readers import read
 _LINES = [
     line.split() for line in resources.files("socialrm").joinpath("registry.txt").read_text().splitlines()
 ]
-SHA256: dict[str, str] = {file: sha for file, sha, *_ in _LINES}
-URLS: dict[str, str] = {file: url[0] for file, _, *url in _LINES if url}
+SHA256: dict[str, str] = {file: sha for file, sha, *_ in _LINES}  # of every file that is known
+URLS: dict[str, str] = {file: url[0] for file, _, *url in _LINES if url}  # where a file is fetched
 
 # %% ../nbs/02_datasets.ipynb #ee0c246f
 def _local(file):
@@ -273,7 +273,7 @@ _DATASETS["jester-complete"] = replace(
     build=lambda get: _jester(get, complete=True),
 )
 _FOLDERS = {"ukpconvarg1_crowd": "ukpconvarg1", "mtbench_human": "mtbench", "squality_human_eval": "squality"}
-NAMES: tuple[str, ...] = tuple(sorted(_DATASETS))
+NAMES: tuple[str, ...] = tuple(sorted(_DATASETS))  # that `load` takes
 
 # %% ../nbs/02_datasets.ipynb #1a917113
 def _dataset(name):

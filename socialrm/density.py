@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture
 
@@ -22,15 +22,21 @@ class Density(Protocol):
     "What the pipeline asks of a density over preference representations."
 
     def sample(
-        self, n: int, *, rng: np.random.Generator
+        self,
+        n: int,  # how many
+        *,
+        rng: np.random.Generator,  # decides what is drawn
     ) -> tuple[Float[np.ndarray, "n latent"], Int[np.ndarray, " n"]]:
         "Representations of n voters, and the component of each."
 
-    def log_prob(self, z: Float[np.ndarray, "point latent"]) -> Float[np.ndarray, " point"]:
+    def log_prob(
+        self,
+        z: Float[np.ndarray, "point latent"],  # where
+    ) -> Float[np.ndarray, " point"]:
         "Log density."
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        "All there is to store."
+    def arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
+        "All there is to store, by name."
 
 # %% ../nbs/24_density.ipynb #801c677b
 @dataclass(frozen=True, eq=False)
@@ -38,14 +44,14 @@ class MixtureDensity:
     "A Gaussian mixture as plain arrays."
 
     share: Float[np.ndarray, " component"]  # of the population
-    mean: Float[np.ndarray, "component latent"]
-    covariance: Float[np.ndarray, "component latent latent"]
+    mean: Float[np.ndarray, "component latent"]  # of each component
+    covariance: Float[np.ndarray, "component latent latent"]  # of each component
 
     def sample(
         self,
         n: int,  # voters
         *,
-        rng: np.random.Generator,
+        rng: np.random.Generator,  # decides what is drawn
     ) -> tuple[Float[np.ndarray, "n latent"], Int[np.ndarray, " n"]]:  # representations, components
         "Draw voters; components come in their exact shares, to one voter, in random order."
         component = rng.permutation(systematic(self.share, n, rng=rng))
@@ -53,14 +59,17 @@ class MixtureDensity:
         root = np.linalg.cholesky(self.covariance)
         return self.mean[component] + np.einsum("nij,nj->ni", root[component], noise), component
 
-    def log_prob(self, z: Float[np.ndarray, "point latent"]) -> Float[np.ndarray, " point"]:
+    def log_prob(
+        self,
+        z: Float[np.ndarray, "point latent"],  # where
+    ) -> Float[np.ndarray, " point"]:
         "Log density at each point."
         away = z[:, None] - self.mean
         square = np.einsum("nki,kij,nkj->nk", away, np.linalg.inv(self.covariance), away)
         volume = np.linalg.slogdet(self.covariance)[1] + z.shape[1] * np.log(2 * np.pi)
         return logsumexp(np.log(self.share) - 0.5 * (square + volume), axis=1)
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
         "share, mean, covariance."
         return {"share": self.share, "mean": self.mean, "covariance": self.covariance}
 
@@ -69,7 +78,7 @@ def systematic(
     weight: Float[np.ndarray, " item"],  # not negative
     n: int,  # how many to take
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Int[np.ndarray, " n"]:  # items, in order; each floor or ceiling of n times its share
     "Systematic resampling (Kitagawa 1996): one random offset, then equal steps."
     edges = np.cumsum(weight) / np.sum(weight)
@@ -99,9 +108,9 @@ def fit_density(
     mean: Float[np.ndarray, "rater latent"],  # preference means
     sigma: Float[np.ndarray, " rater"],  # their standard deviations
     weight: Float[np.ndarray, " rater"],  # of raters in the population
-    config: DensityConfig = DensityConfig(),
+    config: DensityConfig = DensityConfig(),  # families and numbers of components to try
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> tuple[MixtureDensity, dict[tuple[str, int], float]]:  # the density; BIC by family and components
     "The Gaussian mixture with the lowest BIC. `ValueError` where nobody has weight."
     if not np.sum(weight) > 0:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -58,7 +59,9 @@ def device_count() -> int:
     return max(1, jax.sharding.get_abstract_mesh().size)
 
 
-def shares_devices(function: Callable) -> Callable:
+def shares_devices(
+    function: Callable,  # of ballots and a config
+) -> Callable:
     "A function of ballots and settings, on as many devices as `settings.devices` says."
     default = signature(function).parameters["config"].default
 
@@ -78,20 +81,24 @@ def _constrain(tree, spec):
     return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, spec(x, mesh.size)), tree)
 
 
-def spread(tree):
+def spread(
+    tree: Any,  # of arrays
+) -> Any:  # the same tree
     "Split the first axis of every array over the mesh."
     return _constrain(tree, lambda x, size: P(AXIS))
 
 
-def whole(tree):
+def whole(
+    tree: Any,  # of arrays
+) -> Any:  # the same tree
     "A copy of every array on each device."
     return _constrain(tree, lambda x, size: P())
 
 
 def laid(
-    tree,
+    tree: Any,  # of arrays
     sharded: bool,  # split each array along its first axis that the devices divide; otherwise copy it
-):
+) -> Any:  # the same tree
     "Parameters and optimiser state as they lie between steps."
     if not sharded:
         return whole(tree)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestCentroid
 
@@ -61,11 +61,11 @@ def separation(
 
 # %% ../nbs/30_diagnostics.ipynb #958bb526
 def hide(
-    ballots: Ballots,
+    ballots: Ballots,  # whose places to hide
     share: float,  # of places, and of ballots of two
     *,
-    rng: np.random.Generator,
-) -> np.ndarray:  # bool "ballot place": what stays visible
+    rng: np.random.Generator,  # decides what is drawn
+) -> Bool[np.ndarray, "ballot place"]:  # what stays visible
     "Hide places at random; a ballot of two is hidden whole."
     shown = rng.random(ballots.rank.shape) >= share
     short = ballots.mask.sum(axis=1) == 2
@@ -94,12 +94,12 @@ class LatentHealth:
 
 # %% ../nbs/30_diagnostics.ipynb #cad9e4f2
 def latent_health(
-    individual: Individual,
+    individual: Individual,  # trained
     ballots: Ballots,  # over the vocabulary trained on
     *,
     most: int = 512,  # raters examined
     share: float = 0.3,  # of places hidden
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> LatentHealth:
     "Active units and the swap test, on held-out raters where there are any."
     raters = individual.held_out if len(individual.held_out) > 1 else np.arange(ballots.n_raters)

@@ -29,17 +29,17 @@ def _reorder(ballots, raters, order):
 
 
 def click(
-    ballots: Ballots,
+    ballots: Ballots,  # honest ones
     raters: Int[np.ndarray, " rater"],  # who is replaced
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Ballots:
     "These raters' ballots in random order."
     return _reorder(ballots, raters, lambda row, items: rng.permutation(len(items)))
 
 
 def turn(
-    ballots: Ballots,
+    ballots: Ballots,  # honest ones
     raters: Int[np.ndarray, " rater"],  # who is replaced
     *,
     rng: np.random.Generator | None = None,  # unused
@@ -51,20 +51,20 @@ def turn(
 
 # %% ../nbs/94_dishonest.ipynb #d57ac220
 def copy(
-    ballots: Ballots,
+    ballots: Ballots,  # honest ones
     raters: Int[np.ndarray, " rater"],  # who is replaced
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Ballots:
     "These raters with the ballots of others, drawn with replacement from the rest."
     return copy_from(ballots, sources(ballots, raters, rng=rng))
 
 
 def sources(
-    ballots: Ballots,
+    ballots: Ballots,  # honest ones
     raters: Int[np.ndarray, " rater"],  # who is replaced
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Int[np.ndarray, " rater"]:  # whose ballots each rater has; oneself, for the rest
     "Whom each is a copy of."
     source = np.arange(ballots.n_raters)
@@ -73,7 +73,7 @@ def sources(
 
 
 def copy_from(
-    ballots: Ballots,
+    ballots: Ballots,  # honest ones
     source: Int[np.ndarray, " rater"],  # whose ballots each rater gets
 ) -> Ballots:
     "Every rater with the ballots of its source."
@@ -86,11 +86,11 @@ def copy_from(
 
 
 def collude(
-    ballots: Ballots,
+    ballots: Ballots,  # honest ones
     raters: Int[np.ndarray, " rater"],  # who is replaced
     noise: float = 0.25,  # of each place, Gumbel
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Ballots:
     "These raters' ballots by one agreed order of each prompt's completions."
     v = ballots.vocabulary
@@ -104,10 +104,10 @@ def collude(
 
 
 def push(
-    ballots: Ballots,
+    ballots: Ballots,  # honest ones
     raters: Int[np.ndarray, " rater"],  # who is replaced
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Ballots:
     "These raters put one agreed completion of each prompt first and another last, and are honest about the rest."
     contests, goal = ballots.contests(), {}
@@ -123,4 +123,5 @@ def push(
     return _reorder(ballots, raters, order)
 
 
+# name -> what plants such raters
 PLANTS = {"random": click, "reversed": turn, "duplicated": copy, "colluding": collude, "pushing": push}

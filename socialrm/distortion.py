@@ -17,7 +17,7 @@ from .rules import Rule
 
 # %% ../nbs/12_distortion.ipynb #efbb7104
 def welfare(
-    utilities: Float[np.ndarray, "voter candidate"],
+    utilities: Float[np.ndarray, "voter candidate"],  # higher is better
     weights: Float[np.ndarray, "voter"] | None = None,  # default: one each
 ) -> Float[np.ndarray, "candidate"]:
     """Mean utility of each candidate.
@@ -29,9 +29,9 @@ def welfare(
 
 
 def chances(
-    ranks: Int[np.ndarray, "voter candidate"],
-    rule: str | Rule,
-    weights: Float[np.ndarray, "voter"] | None = None,
+    ranks: Int[np.ndarray, "voter candidate"],  # 0 is best
+    rule: str | Rule,  # a name, or a rule
+    weights: Float[np.ndarray, "voter"] | None = None,  # of the voters; None: one each
 ) -> Float[np.ndarray, "candidate"]:
     """Probability that each candidate is chosen: the lottery itself, or an even draw among winners.
 
@@ -45,7 +45,7 @@ def chances(
 # %% ../nbs/12_distortion.ipynb #c62a335a
 def instance_distortion(
     ranks: Int[np.ndarray, "voter candidate"],  # 0 is best, equal is tied
-    rule: str | Rule,
+    rule: str | Rule,  # a name, or a rule
     *,
     weights: Float[np.ndarray, "voter"] | None = None,  # default: one each
     unit: str = "sum",  # or "range"
@@ -97,7 +97,7 @@ def metric_distortion(
     ranks: Int[
         np.ndarray, "voter candidate"
     ],  # 0 is best, equal is tied; a few dozen voters or types at most
-    rule: str | Rule,
+    rule: str | Rule,  # a name, or a rule
     *,
     weights: Float[np.ndarray, "voter"] | None = None,  # default: one each
 ) -> float:

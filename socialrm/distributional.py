@@ -82,7 +82,12 @@ def _firsts(draws):
     return (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
-def mean_variance(ballots: Ballots, contests: Contests, *, rng: np.random.Generator) -> Estimate:
+def mean_variance(
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+) -> Estimate:
     "A normal distribution of reward per completion."
     supports, firsts = [], []
     for table in observed(ballots, contests):
@@ -93,7 +98,12 @@ def mean_variance(ballots: Ballots, contests: Contests, *, rng: np.random.Genera
     return stack(contests, supports, firsts)
 
 
-def categorical(ballots: Ballots, contests: Contests, *, rng: np.random.Generator) -> Estimate:
+def categorical(
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+) -> Estimate:
     "A categorical distribution of reward per completion."
     supports, firsts = [], []
     for table in observed(ballots, contests):

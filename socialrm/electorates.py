@@ -13,6 +13,7 @@ __all__ = ['SWEEPS', 'modal_ballot', 'sampled_draw', 'sampled_ballot', 'complete
 # %% ../nbs/25_electorates.ipynb #2c4dad31
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,7 @@ def sampled_draw(
     rewards: Float[Array, " candidate"],  # over the temperature
     where: Bool[Array, " candidate"],  # False is padding
     *,
-    key: jax.Array,
+    key: jax.Array,  # decides what is drawn
 ) -> tuple[Int[Array, " candidate"], Float[Array, " candidate"]]:  # ranks, -1 in padding; utilities
     "One order from Plackett-Luce, and the utilities that it sorts."
     utility = rewards + jax.random.gumbel(key, rewards.shape)
@@ -48,7 +49,7 @@ def sampled_ballot(
     rewards: Float[Array, " candidate"],  # over the temperature
     where: Bool[Array, " candidate"],  # False is padding
     *,
-    key: jax.Array,
+    key: jax.Array,  # decides what is drawn
 ) -> Int[Array, " candidate"]:  # 0 is best; -1 in padding
     "One order from Plackett-Luce."
     return sampled_draw(rewards, where, key=key)[0]
@@ -59,7 +60,7 @@ def completed_draw(
     where: Bool[Array, " candidate"],  # False is padding
     observed: Int[Array, " candidate"],  # the rater's ranks, equal is tied, -1 where unranked
     *,
-    key: jax.Array,
+    key: jax.Array,  # decides what is drawn
 ) -> tuple[Int[Array, " candidate"], Float[Array, " candidate"]]:  # ranks, -1 in padding; utilities
     "One order from Plackett-Luce, conditional on the rater's ballot, and its utilities."
     key_coin, key_seen, key_free = jax.random.split(key, 3)
@@ -81,14 +82,14 @@ def completed_ballot(
     where: Bool[Array, " candidate"],  # False is padding
     observed: Int[Array, " candidate"],  # the rater's ranks, equal is tied, -1 where unranked
     *,
-    key: jax.Array,
+    key: jax.Array,  # decides what is drawn
 ) -> Int[Array, " candidate"]:  # 0 is best; -1 in padding
     "One order from Plackett-Luce, conditional on the rater's ballot."
     return completed_draw(rewards, where, observed, key=key)[0]
 
 # %% ../nbs/25_electorates.ipynb #a7547660
 def merge(
-    ballots: Ballots,
+    ballots: Ballots,  # where the rows are
     rows: Int[np.ndarray, " row"],  # one rater's ballots on one prompt
     candidates: Int[np.ndarray, " candidate"],  # completion indices, rising
 ) -> tuple[Bool[np.ndarray, "candidate candidate"], Int[np.ndarray, " candidate"], int]:
@@ -117,7 +118,7 @@ def partial_draw(
     above: Bool[Array, "candidate candidate"],  # the rater put the row above the column
     place: Int[Array, " candidate"],  # places of one order that agrees
     *,
-    key: jax.Array,
+    key: jax.Array,  # decides what is drawn
 ) -> tuple[Int[Array, " candidate"], Float[Array, " candidate"]]:  # ranks, -1 in padding; utilities
     "One order from Plackett-Luce, conditional on a partial order, and its utilities; Gibbs, 20 sweeps."
     size = rewards.shape[0]
@@ -146,7 +147,7 @@ def completed_partial(
     above: Bool[Array, "candidate candidate"],  # the rater put the row above the column
     place: Int[Array, " candidate"],  # places of one order that agrees
     *,
-    key: jax.Array,
+    key: jax.Array,  # decides what is drawn
 ) -> Int[Array, " candidate"]:  # 0 is best; -1 in padding
     "One order from Plackett-Luce, conditional on a partial order."
     return partial_draw(rewards, where, above, place, key=key)[0]
@@ -156,9 +157,9 @@ def completed_partial(
 class Electorate:
     "Voters: representations, whose ballots they complete, and how they rank."
 
-    z: Float[np.ndarray, "voter latent"]
+    z: Float[np.ndarray, "voter latent"]  # representations
     rater: Int[np.ndarray, " voter"]  # whose ballots are completed, -1 for a simulated voter
-    weight: Float[np.ndarray, " voter"]
+    weight: Float[np.ndarray, " voter"]  # of each voter
     temperature: float | Float[np.ndarray, " voter"] = 1.0  # of Plackett-Luce: rewards are divided by it
     orders: str = "sampled"  # or "modal": rewards sorted
     member: Int[np.ndarray, " voter"] | None = (
@@ -172,7 +173,9 @@ class Electorate:
             raise ValueError(f"the temperature is {np.min(self.temperature)}: it must be positive")
 
 
-def join(electorates: Sequence[Electorate]) -> Electorate:
+def join(
+    electorates: Sequence[Electorate],  # one a model
+) -> Electorate:
     "One electorate of several, each speaking through a model of its own."
     each = lambda name: np.concatenate([np.broadcast_to(getattr(e, name), len(e.z)) for e in electorates])
     member = np.repeat(np.arange(len(electorates)), [len(e.z) for e in electorates])
@@ -180,20 +183,26 @@ def join(electorates: Sequence[Electorate]) -> Electorate:
     return Electorate(*columns, electorates[0].orders, member)
 
 
-def simulated(density, voters: int, *, rng: np.random.Generator, **options) -> tuple[Electorate, np.ndarray]:
+def simulated(
+    density: Any,  # with `sample`
+    voters: int,  # how many to sample
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+    **options: Any,  # as in `Electorate`
+) -> tuple[Electorate, Int[np.ndarray, " voter"]]:
     "Voters sampled from the density, and the component of each; options as in `Electorate`."
     z, component = density.sample(voters, rng=rng)
     return Electorate(z, np.full(voters, -1), np.ones(voters), **options), component
 
 
 def completed(
-    ballots: Ballots,
+    ballots: Ballots,  # what the raters said
     mean: Float[np.ndarray, "rater latent"],  # preference means
     sigma: Float[np.ndarray, " rater"],  # their standard deviations
     voters: int,  # at least so many: every rater is completed equally often
     *,
-    rng: np.random.Generator,
-    **options,  # as in `Electorate`
+    rng: np.random.Generator,  # decides what is drawn
+    **options: Any,  # as in `Electorate`
 ) -> Electorate:
     "Every rater, several times over: a representation drawn from the rater's posterior each time."
     rater = np.repeat(np.arange(ballots.n_raters), max(1, -(-voters // ballots.n_raters)))
@@ -214,7 +223,7 @@ _partial = _each(lambda r, w, a, p, k: partial_draw(r, w, a, p, key=k))
 
 
 def observations(
-    ballots: Ballots,
+    ballots: Ballots,  # what the raters said
     prompt: int,  # index
     candidates: Int[np.ndarray, " candidate"],  # completion indices, rising, -1 padding at the end
 ) -> tuple[Int[np.ndarray, "rater candidate"], dict[int, tuple]]:
@@ -235,8 +244,8 @@ def observations(
 
 # %% ../nbs/25_electorates.ipynb #89758370
 def voter_rewards(
-    individual,  # the electorate's model, or its members'; a `Reward` is the same for every voter
-    electorate: Electorate,
+    individual: Any,  # the electorate's model, or its members'; a `Reward` is the same for every voter
+    electorate: Electorate,  # who votes
     pairs: Pairs,  # what to score
 ) -> Float[Array, "voter pair"]:  # higher is better
     "Each voter's rewards, from the model that the voter's representation is of."
@@ -260,13 +269,13 @@ def _speak(model, z, pairs):
 
 # %% ../nbs/25_electorates.ipynb #bba6200e
 def draw(
-    individual,  # the electorate's model, or its members'; see `voter_rewards`
-    electorate: Electorate,
+    individual: Any,  # the electorate's model, or its members'; see `voter_rewards`
+    electorate: Electorate,  # who votes
     ballots: Ballots,  # what completed voters said
     prompt: int,  # index
     candidates: Int[np.ndarray, " candidate"],  # completion indices, rising, -1 padding at the end
     *,
-    key: jax.Array,
+    key: jax.Array,  # decides what is drawn
 ) -> tuple[Int[np.ndarray, "voter candidate"], Float[np.ndarray, "voter candidate"]]:
     "Every voter's ranking in one contest, 0 is best and -1 padding, and the utilities that it sorts."
     where, size = candidates >= 0, len(candidates)
@@ -297,13 +306,13 @@ def _padded(several, raters, size):
 
 
 def profile(
-    individual,  # as in `draw`
-    electorate: Electorate,
+    individual: Any,  # as in `draw`
+    electorate: Electorate,  # who votes
     ballots: Ballots,  # what completed voters said
     prompt: int,  # index
     candidates: Int[np.ndarray, " candidate"],  # completion indices, rising, -1 padding at the end
     *,
-    key: jax.Array,
+    key: jax.Array,  # decides what is drawn
 ) -> Int[np.ndarray, "voter candidate"]:  # 0 is best, -1 in padding
     "Every voter's ranking in one contest."
     return draw(individual, electorate, ballots, prompt, candidates, key=key)[0]

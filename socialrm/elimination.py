@@ -15,8 +15,8 @@ from .profiles import Profile
 
 # %% ../nbs/15_elimination.ipynb #9fec1b33
 def first_places(
-    profile: Profile,
-    alive: Bool[np.ndarray, "contest candidate"],
+    profile: Profile,  # the voters' rankings
+    alive: Bool[np.ndarray, "contest candidate"],  # candidates that remain
 ) -> Float[np.ndarray, "contest candidate"]:
     """Weight of voters whose best remaining candidate this is, ties shared equally.
 
@@ -30,8 +30,8 @@ def first_places(
 
 # %% ../nbs/15_elimination.ipynb #f8d65439
 def last_places(
-    profile: Profile,
-    alive: Bool[np.ndarray, "contest candidate"],
+    profile: Profile,  # the voters' rankings
+    alive: Bool[np.ndarray, "contest candidate"],  # candidates that remain
 ) -> Float[np.ndarray, "contest candidate"]:
     """Weight of voters whose worst remaining candidate this is, ties shared equally.
 
@@ -72,7 +72,9 @@ def _lowest(
     return among & (counts <= least + 1e-9 * profile.total[:, None])  # fractions carry rounding noise
 
 # %% ../nbs/15_elimination.ipynb #6d4189c7
-def irv(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
+def irv(
+    profile: Profile,  # the voters' rankings
+) -> Int[np.ndarray, "contest candidate"]:
     """Rounds survived when the fewest first places go out (instant runoff, Ware 1871).
 
     >>> from socialrm.profiles import profile
@@ -82,7 +84,9 @@ def irv(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
     return _rounds(profile, lambda alive: _lowest(first_places(profile, alive), alive, profile))
 
 
-def coombs(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
+def coombs(
+    profile: Profile,  # the voters' rankings
+) -> Int[np.ndarray, "contest candidate"]:
     """Rounds survived when the most last places go out, a majority of first places excepted (Coombs 1964).
 
     >>> from socialrm.profiles import profile
@@ -97,7 +101,9 @@ def coombs(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
     return _rounds(profile, losers)
 
 # %% ../nbs/15_elimination.ipynb #ae29217e
-def baldwin(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
+def baldwin(
+    profile: Profile,  # the voters' rankings
+) -> Int[np.ndarray, "contest candidate"]:
     """Rounds survived when the lowest Borda score among those left goes out (Baldwin 1926).
 
     >>> from socialrm.profiles import profile
@@ -107,7 +113,9 @@ def baldwin(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
     return _rounds(profile, lambda alive: _lowest(_borda_left(profile, alive), alive, profile))
 
 
-def nanson(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
+def nanson(
+    profile: Profile,  # the voters' rankings
+) -> Int[np.ndarray, "contest candidate"]:
     """Rounds survived when all Borda scores below the average of those left go out (Nanson 1883, strictly below).
 
     >>> from socialrm.profiles import profile
@@ -123,7 +131,9 @@ def _borda_left(
     return (profile.margins * alive[:, None, :]).sum(axis=-1)  # twice Borda's points above the average
 
 # %% ../nbs/15_elimination.ipynb #53777b1d
-def bucklin(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
+def bucklin(
+    profile: Profile,  # the voters' rankings
+) -> Float[np.ndarray, "contest candidate"]:
     """Places left when the candidate reaches a majority, plus its share of voters by then (Bucklin 1909).
 
     >>> from socialrm.profiles import profile
@@ -140,7 +150,9 @@ def bucklin(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
     return scores
 
 # %% ../nbs/15_elimination.ipynb #27141779
-def plurality_veto(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
+def plurality_veto(
+    profile: Profile,  # the voters' rankings
+) -> Int[np.ndarray, "contest candidate"]:
     """Eliminations survived when voters in turn veto among candidates with points left (Kizilkaya and Kempe 2022).
 
     >>> from socialrm.profiles import profile
@@ -167,7 +179,9 @@ def plurality_veto(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
     return survived
 
 # %% ../nbs/15_elimination.ipynb #8d0c5afa
-def simultaneous_veto(profile: Profile) -> Int[np.ndarray, "contest candidate"]:
+def simultaneous_veto(
+    profile: Profile,  # the voters' rankings
+) -> Int[np.ndarray, "contest candidate"]:
     """Eliminations survived when all voters veto continuously and together (Kizilkaya and Kempe 2023).
 
     >>> from socialrm.profiles import profile

@@ -77,7 +77,10 @@ def _write(path, content):
 class Store:
     "Vectors by text, in files of one folder."
 
-    def __init__(self, folder: Path):
+    def __init__(
+        self,
+        folder: Path,  # where it lies
+    ):
         self.folder, self.files, self.where = folder, [], {}
         for path in sorted(folder.glob("*.safetensors")):
             self._take(path)
@@ -89,7 +92,7 @@ class Store:
 
     def add(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str],  # to read
         vectors: Float[np.ndarray, "text width"],  # float32 or float16
     ) -> None:
         "Write one file."
@@ -99,11 +102,17 @@ class Store:
         _write(path, save({"keys": table, "vectors": np.ascontiguousarray(vectors)}))
         self._take(path)
 
-    def missing(self, texts: Sequence[str]) -> list[str]:
+    def missing(
+        self,
+        texts: Sequence[str],  # to read
+    ) -> list[str]:
         "Texts without a vector, each once."
         return list({text: None for text, key in zip(texts, _keys(texts)) if key not in self.where})
 
-    def get(self, texts: Sequence[str]) -> Float[np.ndarray, "text width"]:
+    def get(
+        self,
+        texts: Sequence[str],  # to read
+    ) -> Float[np.ndarray, "text width"]:
         "Their vectors; a table of a gigabyte and more stays on disk, mapped."
         places = np.array([self.where[key] for key in _keys(texts)]).reshape(-1, 2)
         width, kind = self.files[0].shape[1], self.files[0].dtype
@@ -149,7 +158,10 @@ class TextEncoder:
         "Its cache."
         return Store(cache_folder(self.cache) / self.identity)
 
-    def vectors(self, texts: Sequence[str]) -> Float[np.ndarray, "text width"]:
+    def vectors(
+        self,
+        texts: Sequence[str],  # to read
+    ) -> Float[np.ndarray, "text width"]:
         "Embedding and counts of each text: from the cache, or read and kept."
         missing = self.store.missing(texts)
         if missing:
@@ -178,8 +190,8 @@ def _needed():
 
 # %% ../nbs/39_embeddings.ipynb #b48b8cf1
 def embed_vocabulary(
-    vocabulary: Vocabulary,
-    encoder: TextEncoder,
+    vocabulary: Vocabulary,  # whose texts are read
+    encoder: TextEncoder,  # that reads
 ) -> Vocabulary:  # the same, with vectors
     "Read every prompt and every completion."
     tables = (
@@ -189,15 +201,15 @@ def embed_vocabulary(
 
 
 def with_embeddings(
-    ballots: Ballots,
-    encoder: TextEncoder = TextEncoder(),
+    ballots: Ballots,  # whose texts are read
+    encoder: TextEncoder = TextEncoder(),  # that reads
 ) -> Ballots:
     "The same ballots, whose prompts and completions have vectors."
     return replace(ballots, vocabulary=embed_vocabulary(ballots.vocabulary, encoder))
 
 
 def with_vectors(
-    ballots: Ballots,
+    ballots: Ballots,  # whose texts are read
     prompt: Float[np.ndarray, "prompt width"],  # in the order of the vocabulary
     completion: Float[np.ndarray, "completion width"],  # of the same width
 ) -> Ballots:

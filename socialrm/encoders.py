@@ -110,6 +110,7 @@ def read_modules(
 
 # %% ../nbs/38_encoders.ipynb #e458cf98
 CLASSES = (".!?", "!?", ",;:", "\"'()[]`*", "0123456789")
+# of a text, beside its vector
 COUNTS = (
     *("log tokens", "distinct share", "log sentences", "log tokens a sentence"),
     *("emphasis", "commas", "quotes and brackets", "digits", "punctuation", "characters a token"),
@@ -142,10 +143,10 @@ def count_tokens(
 
 # %% ../nbs/38_encoders.ipynb #4dd6b6f5
 def pool(
-    hidden,  # torch tensor "text token width"
-    mask,  # torch tensor "text token", 1 where there is a token
-    reading: Reading,
-):  # torch tensor "text width"
+    hidden: Any,  # torch tensor "text token width"
+    mask: Any,  # torch tensor "text token", 1 where there is a token
+    reading: Reading,  # how the encoder pools
+) -> Any:  # torch tensor "text width"
     "One vector for each text."
     import torch
 
@@ -166,7 +167,7 @@ def wrap(
     around: tuple[Sequence[int], Sequence[int]],  # special tokens before and after
     most: int,  # tokens, special ones counted
     pad: int,  # fills up
-):  # torch tensors "text token": ids and mask
+) -> tuple[Any, Any]:  # torch tensors "text token": ids and mask
     "Truncated, wrapped, padded on the right."
     import torch
 
@@ -206,7 +207,11 @@ class Encoder:
         said = (self.reading.tokens, self.tokenizer.model_max_length, _positions(self.model))
         self.tokens = tokens or min(n for n in (*said, 8_192) if n)
 
-    def read(self, texts: Sequence[str], ids: Sequence[Sequence[int]]) -> Float[np.ndarray, "text width"]:
+    def read(
+        self,
+        texts: Sequence[str],  # to read
+        ids: Sequence[Sequence[int]],  # token ids of each text
+    ) -> Float[np.ndarray, "text width"]:
         "Vectors of a batch of texts."
         import torch
 
@@ -218,7 +223,9 @@ class Encoder:
             return pool(hidden, mask, self.reading).float().cpu().numpy()
 
 # %% ../nbs/38_encoders.ipynb #25b9a4ab
-def special_tokens(tokenizer) -> tuple[list[int], list[int]]:
+def special_tokens(
+    tokenizer: Any,  # of transformers
+) -> tuple[list[int], list[int]]:
     "What a tokenizer puts before and after a text."
     bare, full = (tokenizer("a", add_special_tokens=on)["input_ids"] for on in (False, True))
     before = next((i for i in range(len(full)) if full[i : i + len(bare)] == bare), 0)
@@ -237,8 +244,8 @@ def _positions(model):
 
 
 def encode(
-    encoder: Encoder,
-    texts: Sequence[str],
+    encoder: Encoder,  # that reads
+    texts: Sequence[str],  # to read
     *,
     batch: int = 64,  # texts at a time
     done: Callable[[int], Any] | None = None,  # called with the number of texts read

@@ -12,13 +12,14 @@ __all__ = ['OBJECTIVES', 'combine', 'stack', 'member', 'each', 'across', 'fit_me
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Float
+from jaxtyping import Array, Float, Shaped
 
 from .training import Optimisation, fit
 
@@ -52,7 +53,7 @@ def stack(
 
 
 def member(
-    stacked: nnx.Module,
+    stacked: nnx.Module,  # members along a leading axis
     number: int,  # which one
 ) -> nnx.Module:
     "One model of a stack."
@@ -61,9 +62,9 @@ def member(
 
 
 def each(
-    stacked: nnx.Module,
+    stacked: nnx.Module,  # members along a leading axis
     call: Callable,  # of one member
-) -> jax.Array:  # a leading axis of members
+) -> Shaped[Array, "member ..."]:
     "What every member says, by one `vmap`."
     graph, state = nnx.split(stacked)
     return jax.vmap(lambda state: call(nnx.merge(graph, state)))(state)
@@ -72,7 +73,7 @@ def each(
 @lru_cache
 def across(
     loss: Callable,  # of one model, as in `training`
-    members: int,
+    members: int,  # how many there are
     clip: float,  # largest norm of a member's gradient
 ) -> Callable:  # of a stack
     "Sum of the members' losses, each on draws of its own, whose gradient is each member's, clipped; means of their metrics."
@@ -98,15 +99,15 @@ def across(
 
 def fit_members(
     stacked: nnx.Module,  # trained in place
-    members: int,
+    members: int,  # how many there are
     loss: Callable,  # of one model
-    data,  # pytree of arrays, the same for all
-    config,  # hashable settings, handed to the loss
-    optimisation: Optimisation,
+    data: Any,  # pytree of arrays, the same for all
+    config: Any,  # hashable settings, handed to the loss
+    optimisation: Optimisation,  # steps and rates
     *,
-    key: jax.Array,
+    key: jax.Array,  # every draw of the training comes from it
     progress: Callable[[dict], None] | None = None,  # called with each row of the history
-    checkpoint=None,  # a `checkpoints.Training`
+    checkpoint: Any = None,  # a `checkpoints.Training`
 ) -> list[dict]:  # as of one training; the loss is the mean of the members'
     "Train all members in one loop."
     mean = lambda row: row | {"loss": row["loss"] / members}

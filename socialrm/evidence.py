@@ -22,21 +22,30 @@ from jaxtyping import Float
 class Results:
     "Rows of a table of results."
 
-    rows: tuple[dict[str, str], ...]
+    rows: tuple[dict[str, str], ...]  # as in the file
 
-    def where(self, **wanted: str) -> "Results":
+    def where(
+        self,
+        **wanted: str,  # column=value, all of them
+    ) -> "Results":
         "The rows with these values. `ValueError` where there is none."
         kept = tuple(row for row in self.rows if all(row[name] == value for name, value in wanted.items()))
         if not kept:
             raise ValueError(f"nothing is stored for {wanted}: measure it, or check the spelling")
         return Results(kept)
 
-    def values(self, **wanted: str) -> Float[np.ndarray, " seed"]:
+    def values(
+        self,
+        **wanted: str,  # column=value, all of them
+    ) -> Float[np.ndarray, " seed"]:
         "Their values, seeds rising."
         rows = self.where(**wanted).rows
         return np.array([float(row["value"]) for row in sorted(rows, key=lambda row: int(row["seed"]))])
 
-    def names(self, column: str) -> list[str]:
+    def names(
+        self,
+        column: str,  # whose values to list
+    ) -> list[str]:
         "What a column holds, in order of first appearance."
         return list(dict.fromkeys(row[column] for row in self.rows))
 
@@ -59,11 +68,11 @@ def read_results(
 class Verdict:
     "A claim over seeds."
 
-    claim: str
+    claim: str  # in words
     held: int  # seeds at which it held
-    seeds: int
-    median: float
-    worst: float
+    seeds: int  # all of them
+    median: float  # over seeds
+    worst: float  # over seeds
 
     def __str__(self) -> str:
         word = "held" if self.held == self.seeds else "did not hold" if self.held == 0 else "held in part"
@@ -72,7 +81,7 @@ class Verdict:
 
 def judge(
     claim: str,  # in words
-    values: Float[np.ndarray, " seed"],
+    values: Float[np.ndarray, " seed"],  # one of each seed
     *,
     least: float | None = None,  # what each must reach
     most: float | None = None,  # what each must not exceed
@@ -87,8 +96,8 @@ def judge(
 
 
 def verdict_table(
-    verdicts: list[Verdict],
-    show: Callable[[float], str] = "{:.3g}".format,
+    verdicts: list[Verdict],  # a row each
+    show: Callable[[float], str] = "{:.3g}".format,  # how to write a number
 ) -> str:  # Markdown
     "Claims as rows: held, median, worst."
     lines = ["| claim | held | median | worst |", "|---|---|---|---|"]
@@ -101,16 +110,19 @@ def verdict_table(
 class Mark:
     "What decides a claim."
 
-    topic: str
+    topic: str  # heading that it stands under
     claim: str  # in words
     notebook: str  # that shows it
     file: str  # of results
     wanted: dict[str, str]  # the rows: by column
     against: str  # method whose figure is taken off; "": none
-    least: float | None
-    most: float | None
+    least: float | None  # what each must reach; None: no such bound
+    most: float | None  # what each must not exceed; None: no such bound
 
-    def verdict(self, results: Results) -> Verdict:
+    def verdict(
+        self,
+        results: Results,  # of its file
+    ) -> Verdict:
         "Judged on the rows of its file."
         values = results.values(**self.wanted)
         if self.against:

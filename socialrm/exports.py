@@ -56,7 +56,7 @@ def to_dataset(
     least: float | None = None,  # support of a pair that is kept; None: the run's setting
     conversational: bool = False,  # messages instead of texts
     margin: bool = True,  # the column that `RewardTrainer` adds to its loss
-):  # a `datasets.Dataset` with prompt, chosen, rejected, and margin, share, support
+) -> Any:  # a `datasets.Dataset` with prompt, chosen, rejected, and margin, share, support
     "A run's pairs for TRL's trainers. `ValueError` where there are none, or `datasets` is missing."
     try:
         import datasets
@@ -89,7 +89,7 @@ def simulated_profiles(
     folder: str | Path,  # of a run
     *,
     voters: int = 1_000,  # at most as many as the run simulated
-    seed: int = 0,
+    seed: int = 0,  # of the draws
 ) -> tuple[Contests, list[Int[np.ndarray, "voter candidate"]]]:  # contests, ranks in each
     "Complete rankings of a run's simulated voters. `ValueError` where the folder lacks what that needs."
     folder, loaded = Path(folder), load(folder)
@@ -129,7 +129,7 @@ def write_profile(
     prompt: str | None = None,  # which contest; may be left out where there is one
     *,
     voters: int = 1_000,  # at most as many as the run simulated
-    seed: int = 0,
+    seed: int = 0,  # of the draws
 ) -> None:
     "One contest's simulated profile as a PrefLib file."
     contests, ranks = simulated_profiles(folder, voters=voters, seed=seed)
@@ -139,7 +139,7 @@ def write_profile(
 def to_pref_voting(
     ranks: Int[np.ndarray, "voter candidate"],  # strict and complete, 0 is best
     names: tuple[str, ...],  # of the candidates
-):  # a `pref_voting.profiles.Profile`
+) -> Any:  # a `pref_voting.profiles.Profile`
     "A profile for pref_voting. `ValueError` where it is missing, or ballots have ties."
     try:
         from pref_voting.profiles import Profile
@@ -152,7 +152,7 @@ def to_pref_voting(
 
 # %% ../nbs/46_exports.ipynb #4e21b5fd
 def write_raters(
-    run: LoadedRun,
+    run: LoadedRun,  # that was loaded
     ballots: Ballots,  # that the run was trained on, or others over what its model reads
     path: str | Path,  # CSV to write: rater, sigma, and the preference mean's dimensions
     *,

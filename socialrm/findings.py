@@ -27,8 +27,8 @@ from .words import many
 class Contest:
     "One contest as files have it, best first."
 
-    prompt: str
-    completions: tuple[str, ...]
+    prompt: str  # text
+    completions: tuple[str, ...]  # texts
     ranks: tuple[int, ...]  # 0 is best, equal is tied
     scores: tuple[float, ...]  # higher is better
     support: tuple[str, ...] = ()  # that each stays above the next one down; empty: not known

@@ -30,7 +30,10 @@ from .checkpoints import EVERY, CheckpointError, Checkpoints, digest, write_atom
 VERSIONED = ("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")  # other versions, other bits
 
 
-def data_hash(ballots: Ballots, left_out: dict[str, int] | None = None) -> str:
+def data_hash(
+    ballots: Ballots,  # of the run
+    left_out: dict[str, int] | None = None,  # counts by reason, of the reader
+) -> str:
     "SHA-256 of ballots, their vocabulary, and what the reader left out."
     arrays = {f.name: getattr(ballots, f.name) for f in dataclasses.fields(ballots) if f.name != "vocabulary"}
     v, texts = ballots.vocabulary, {}
@@ -45,7 +48,11 @@ def data_hash(ballots: Ballots, left_out: dict[str, int] | None = None) -> str:
     return hashlib.sha256((digest(arrays) + named).encode()).hexdigest()
 
 
-def asked_for(ballots: Ballots, config, left_out: dict[str, int] | None = None) -> dict[str, Any]:
+def asked_for(
+    ballots: Ballots,  # of the run
+    config: Any,  # a dataclass
+    left_out: dict[str, int] | None = None,  # counts by reason, of the reader
+) -> dict[str, Any]:
     "Data, settings and versions of a run, as plain values."
     from socialrm import __version__
 
@@ -72,7 +79,7 @@ def _difference(there, here, path=""):
 # %% ../nbs/88_folders.ipynb #6cb0d0f9
 @contextmanager
 def claim(
-    folder: Path,
+    folder: Path,  # of the run
     asked: dict[str, Any],  # `asked_for`
     *,
     force: bool = False,  # throw away what was kept, and write into a folder that is not empty
@@ -99,7 +106,12 @@ def claim(
         raise CheckpointError(f"{what}: mend that and run again") from error
 
 
-def check_folder(folder: Path, *, force: bool = False, resume: bool = False) -> None:
+def check_folder(
+    folder: Path,  # of the run
+    *,
+    force: bool = False,  # whether it may hold something
+    resume: bool = False,  # whether it has to hold a run
+) -> None:
     "`CheckpointError` where a run must not write; nothing is touched."
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file: give a folder")

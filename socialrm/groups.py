@@ -48,7 +48,7 @@ def read_shares(
 
 # %% ../nbs/47_groups.ipynb #17a5a640
 def post_stratify(
-    ballots: Ballots,
+    ballots: Ballots,  # with groups
     shares: Mapping[str, float],  # adding up to 1
 ) -> Ballots:
     "The same ballots with weights that give every group its share. `ValueError` where groups and shares do not match."
@@ -77,8 +77,8 @@ class Welfare:
     "Collects how every group ranks every candidate while a run votes."
 
     group: Int[np.ndarray, " voter"]  # -1 unknown
-    weight: Float[np.ndarray, " voter"]
-    names: tuple[str, ...]
+    weight: Float[np.ndarray, " voter"]  # of the voters
+    names: tuple[str, ...]  # of the groups
     found: list[Float[np.ndarray, "group candidate"]] = field(default_factory=list)  # a table a contest
 
     def __call__(self, contest: int, ranks: np.ndarray, utilities: np.ndarray | None = None) -> None:

@@ -12,6 +12,7 @@ __all__ = ['SocialRewardConfig', 'SocialHead', 'SocialRewardModel', 'to_hugging_
 # %% ../nbs/55_hf.ipynb #944eb7a0
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ class SocialRewardConfig(PretrainedConfig):
         separator: int = 0,  # token between prompt and completion
         head: dict | None = None,  # embedding, read, width, gains
         vocabulary: int = 0,  # tokens
-        **kwargs,
+        **kwargs: Any,  # as in transformers
     ):
         kwargs.setdefault("num_labels", 1)
         super().__init__(**kwargs)
@@ -57,7 +58,13 @@ class SocialRewardConfig(PretrainedConfig):
 class SocialHead(torch.nn.Module):
     "The interpretation of frozen vectors and the reward block, as in the architecture's notebook."
 
-    def __init__(self, embedding: int, read: int, width: int, gains: int):
+    def __init__(
+        self,
+        embedding: int,  # width of a text's vector
+        read: int,  # width of what is read of it
+        width: int,  # of the interpretation
+        gains: int,  # directions through which prompts act
+    ):
         super().__init__()
         self.register_buffer("centre", torch.zeros(embedding))
         self.register_buffer("rotation", torch.zeros(embedding, read))
@@ -66,7 +73,12 @@ class SocialHead(torch.nn.Module):
         self.norm, self.gain = torch.nn.LayerNorm(width, eps=1e-6), torch.nn.Linear(width, gains)
         self.utility = torch.nn.Linear(width, gains, bias=False)
 
-    def forward(self, prompt, completion):  # tensors "pair embedding"
+    def forward(
+        self,
+        prompt: torch.Tensor,  # "pair embedding": vectors of prompts
+        completion: torch.Tensor,  # "pair embedding": vectors of completions
+    ) -> torch.Tensor:  # "pair"
+        "Rewards, higher is better."
         read = lambda vectors: ((vectors - self.centre) @ self.rotation).clamp(-5.0, 5.0)
         h = self.completion(read(completion))
         h = h + self.narrow(torch.nn.functional.gelu(self.widen(h), approximate="tanh"))
@@ -78,7 +90,10 @@ class SocialRewardModel(PreTrainedModel):
 
     config_class = SocialRewardConfig
 
-    def __init__(self, config: SocialRewardConfig):
+    def __init__(
+        self,
+        config: SocialRewardConfig,  # sizes of encoder and head
+    ):
         super().__init__(config)
         said = dict(config.encoder)
         self.encoder = AutoModel.from_config(AutoConfig.for_model(said.pop("model_type"), **said))
@@ -90,7 +105,10 @@ class SocialRewardModel(PreTrainedModel):
     def _init_weights(self, module):
         "Nothing: weights come from a run."
 
-    def split(self, row: list[int]) -> tuple[list[int], list[int]]:
+    def split(
+        self,
+        row: list[int],  # token ids
+    ) -> tuple[list[int], list[int]]:
         "Prompt and completion of one sequence, without special tokens."
         before, after = self.config.around
         row = row[len(before) :] if before and row[: len(before)] == before else row
@@ -100,7 +118,10 @@ class SocialRewardModel(PreTrainedModel):
         at = row.index(self.config.separator)
         return row[:at], row[at + 1 :]
 
-    def vectors(self, ids: list[list[int]]):  # tensor "text embedding"
+    def vectors(
+        self,
+        ids: list[list[int]],  # tokens of each text, without special ones
+    ) -> torch.Tensor:  # "text embedding"
         "Embedding and counts of texts."
         counted = [count_tokens(row, self.classes.cpu().numpy()) for row in ids]
         device = self.head.centre.device
@@ -110,7 +131,14 @@ class SocialRewardModel(PreTrainedModel):
         embedded = pool(hidden, mask, Reading(*self.config.reading))
         return torch.cat([embedded, torch.from_numpy(np.stack(counted)).to(embedded)], dim=1)
 
-    def forward(self, input_ids, attention_mask=None, labels=None, return_dict=True, **kwargs):
+    def forward(
+        self,
+        input_ids: torch.Tensor,  # "row token": prompt, separator, completion
+        attention_mask: torch.Tensor | None = None,  # of the same shape, 0 in padding; None: no padding
+        labels: torch.Tensor | None = None,  # "row": rewards to fit, for a loss
+        return_dict: bool = True,  # or a plain tuple
+        **kwargs: Any,  # ignored
+    ) -> SequenceClassifierOutput | tuple[torch.Tensor, ...]:  # logits "row 1"
         "Sequence classification as transformers has it; other inputs are ignored."
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         rows = [row[keep.bool()].tolist() for row, keep in zip(input_ids, mask)]
@@ -138,7 +166,9 @@ def _fill(head, run):
     head.load_state_dict({name: torch.tensor(np.array(jax.device_get(x))) for name, x in numbers.items()})
 
 
-def to_hugging_face(run: LoadedRun) -> tuple[SocialRewardModel, object]:
+def to_hugging_face(
+    run: LoadedRun,  # over an encoder's embeddings
+) -> tuple[SocialRewardModel, object]:
     "A run's social reward model, and its tokenizer. `ValueError` where the run reads no embeddings of a plain encoder."
     if run.social.config.members > 1:
         raise ValueError("this run's social model has several members: train with members=1 to hand it over")
@@ -174,7 +204,10 @@ def to_hugging_face(run: LoadedRun) -> tuple[SocialRewardModel, object]:
     return model, tokenizer
 
 
-def save_hugging_face(run: LoadedRun, folder: str | Path) -> Path:
+def save_hugging_face(
+    run: LoadedRun,  # over an encoder's embeddings
+    folder: str | Path,  # to write to
+) -> Path:
     "Write model and tokenizer, for `from_pretrained`."
     for part in to_hugging_face(run):
         part.save_pretrained(folder)
@@ -182,12 +215,12 @@ def save_hugging_face(run: LoadedRun, folder: str | Path) -> Path:
 
 # %% ../nbs/55_hf.ipynb #40986212
 def score(
-    model: SocialRewardModel,
-    tokenizer,  # the model's
-    prompts: Sequence[str],
+    model: SocialRewardModel,  # of `to_hugging_face` or `from_pretrained`
+    tokenizer: Any,  # the model's
+    prompts: Sequence[str],  # texts
     completions: Sequence[str],  # one for each prompt
     *,
-    batch: int = 64,
+    batch: int = 64,  # rows at a time
 ) -> torch.Tensor:  # rewards, higher is better; compare within a prompt only
     "The reward of each row."
     scores = []
@@ -202,8 +235,8 @@ def score(
 def make_reward_func(
     folder: str | Path,  # of `save_hugging_face`
     *,
-    device: str = "cpu",
-    batch: int = 64,
+    device: str = "cpu",  # where the model runs
+    batch: int = 64,  # rows at a time
 ) -> Callable:  # (queries, prompts, labels) -> rewards, scores, extra_logs
     "A reward function as OpenRLHF calls it."
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval().to(device)

@@ -26,7 +26,7 @@ _TABLE = {"rater", "prompt", "chosen", "rejected", "tie", "weight", "group"}
 
 
 def detect(
-    records: Records,
+    records: Records,  # of a file
     *,
     strict: bool = False,  # a file in which an unknown column is an error
 ) -> str | None:  # a name in `LAYOUTS`; None: a table for `read`
@@ -98,7 +98,7 @@ def load_any(
     *,
     layout: str | None = None,  # a name in `LAYOUTS`, "table", or None: told by the columns
     unranked: str = "unknown",  # for tables, as in `read`
-    **options,  # of `import_ratings`
+    **options: Any,  # of `import_ratings`
 ) -> tuple[Ballots, ReadReport]:
     "Ballots from a table or from any known layout."
     path = Path(source)

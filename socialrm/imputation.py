@@ -39,7 +39,11 @@ def sort_rows(
 
 
 def nearest_raters(
-    ballots: Ballots, contests: Contests, *, rng: np.random.Generator, neighbours: int = 10
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+    neighbours: int = 10,  # how many are averaged
 ) -> Estimate:
     "Each missing place is the mean over the nearest raters who ranked the item (Troyanskaya et al. 2001)."
     tables = observed(ballots, contests)
@@ -52,7 +56,7 @@ def nearest_raters(
 def soft_impute(
     matrix: Float[np.ndarray, "rater item"],  # NaN is unknown; column means already taken off
     shrink: float,  # taken off every singular value
-    start: Float[np.ndarray, "rater item"],
+    start: Float[np.ndarray, "rater item"],  # a first guess
     rounds: int = 100,  # at most
 ) -> Float[np.ndarray, "rater item"]:
     "A matrix of low rank near the known entries."
@@ -67,7 +71,12 @@ def soft_impute(
     return low
 
 
-def low_rank(ballots: Ballots, contests: Contests, *, rng: np.random.Generator) -> Estimate:
+def low_rank(
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
+    *,
+    rng: np.random.Generator,  # decides what is drawn
+) -> Estimate:
     "Places completed by soft-impute; shrinkage by held-out entries."
     tables = observed(ballots, contests)
     place = positions(tables)
@@ -90,18 +99,18 @@ def low_rank(ballots: Ballots, contests: Contests, *, rng: np.random.Generator) 
 class PlackettLuceMixture:
     "Kinds of raters."
 
-    share: Float[np.ndarray, " kind"]
+    share: Float[np.ndarray, " kind"]  # of raters, sums to one
     gamma: list[Float[np.ndarray, "kind candidate"]]  # strengths, per contest
-    posterior: Float[np.ndarray, "rater kind"]
-    bic: float
+    posterior: Float[np.ndarray, "rater kind"]  # how likely each rater is of each kind
+    bic: float  # smaller is better
 
 
 def fit_mixture(
     stages: list[Stages],  # per contest
-    weight: Float[np.ndarray, " rater"],
-    kinds: int,
+    weight: Float[np.ndarray, " rater"],  # of the raters
+    kinds: int,  # how many
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
     rounds: int = 60,  # of EM at most
 ) -> PlackettLuceMixture:
     "One run of EM from random memberships."
@@ -133,7 +142,7 @@ def complete_rows(
     rewards: Float[np.ndarray, "voter candidate"],  # of Plackett-Luce, at temperature 1
     ranks: Int[np.ndarray, "voter candidate"],  # what each said, -1 where unranked
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Int[np.ndarray, "voter candidate"]:  # complete
     "Each voter's order from Plackett-Luce, conditional on what the voter said."
     keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), len(ranks))
@@ -141,10 +150,10 @@ def complete_rows(
 
 
 def mixture(
-    ballots: Ballots,
-    contests: Contests,
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
     most: int = 6,  # kinds
     starts: int = 2,  # runs for each number of kinds
     voters: int = 2_000,  # at least so many completed ballots

@@ -18,7 +18,9 @@ from scipy.sparse import csr_matrix
 from .aggregation import find_rule, social_order
 
 # %% ../nbs/91_influence.ipynb #4a386262
-def stand_in(rule: str) -> str:
+def stand_in(
+    rule: str,  # a name
+) -> str:
     "The rule itself where it reads pairs at moderate cost, or Borda."
     found = find_rule(rule)
     dear = "2^m" in found.cost or "exponential" in found.cost or found.cost == "as pref_voting"
@@ -43,12 +45,12 @@ def orders(
 
 # %% ../nbs/91_influence.ipynb #c72899eb
 def owners(
-    z: Float[np.ndarray, "voter latent"],
+    z: Float[np.ndarray, "voter latent"],  # of the voters
     mean: Float[np.ndarray, "rater latent"],  # preference means
     sigma: Float[np.ndarray, " rater"],  # their standard deviations
-    weight: Float[np.ndarray, " rater"],
+    weight: Float[np.ndarray, " rater"],  # of the raters
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
     rows: int = 500,  # voters at a time
 ) -> Int[np.ndarray, " voter"]:  # raters
     "One rater for each simulated voter."
@@ -72,11 +74,11 @@ class Influence:
 
 def shapley(
     tallies: list[Float[np.ndarray, "rater candidate candidate"]],  # of each contest: row above column
-    rule: str,
+    rule: str,  # a name
     *,
-    permutations: int = 20,
+    permutations: int = 20,  # orders of arrival
     most: int = 256,  # arrivals that are looked at
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Influence:
     "Monte Carlo over orders of arrival."
     raters, rule = len(tallies[0]), stand_in(rule)
@@ -104,9 +106,9 @@ class Tallies:
     "Collects what each rater's voters say of each pair."
 
     owner: Int[np.ndarray, " voter"]  # rater of each voter
-    weight: Float[np.ndarray, " voter"]
-    raters: int
-    found: list = field(default_factory=list)
+    weight: Float[np.ndarray, " voter"]  # of the voters
+    raters: int  # how many there are
+    found: list = field(default_factory=list)  # of each contest: "rater candidate candidate", weight above
 
     def __call__(self, contest: int, ranks: np.ndarray, utilities: np.ndarray | None = None) -> None:
         "Take in one contest's rankings."
@@ -117,9 +119,9 @@ class Tallies:
 
 
 def without(
-    tallies: list[Float[np.ndarray, "rater candidate candidate"]],
-    rule: str,
-    suspects: Bool[np.ndarray, " rater"],
+    tallies: list[Float[np.ndarray, "rater candidate candidate"]],  # of each contest: row above column
+    rule: str,  # a name
+    suspects: Bool[np.ndarray, " rater"],  # who is left out
 ) -> int:  # contests
     "In how many contests the winners change when these raters leave."
     rule = stand_in(rule)

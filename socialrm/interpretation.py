@@ -57,9 +57,9 @@ class IdInterpretation(nnx.Module):
         self,
         prompts: int,  # size of the vocabulary of prompts
         completions: int,  # size of the vocabulary of completions
-        architecture: Architecture,
+        architecture: Architecture,  # sizes
         *,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs,  # parameters are drawn from it
     ):
         unit, half = nnx.initializers.normal(1.0), nnx.initializers.normal(0.5)
         self.completion = nnx.Embed(completions, architecture.width, embedding_init=unit, rngs=rngs)
@@ -96,9 +96,9 @@ def tokenize(
 
 # %% ../nbs/20_interpretation.ipynb #2634e295
 def attend_once(
-    attention: nnx.MultiHeadAttention,
-    query: Float[Array, "1 width"],
-    sequence: Float[Array, "key width"],
+    attention: nnx.MultiHeadAttention,  # its weights
+    query: Float[Array, "1 width"],  # what asks
+    sequence: Float[Array, "key width"],  # keys and values
     seen: Bool[Array, " key"],  # keys that may be attended to
 ) -> Float[Array, "1 width"]:
     "Attention of a single query. What is done to keys is done to the query, and to values to their mean."
@@ -113,7 +113,12 @@ def attend_once(
 class TransformerBlock(nnx.Module):
     "Pre-norm attention to a sequence, or to the stream itself, then a two-layer network."
 
-    def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        architecture: Architecture,  # sizes
+        *,
+        rngs: nnx.Rngs,  # parameters are drawn from it
+    ):
         width = architecture.width
         self.norm_attention = nnx.LayerNorm(width, rngs=rngs)
         self.attention = nnx.MultiHeadAttention(architecture.heads, width, decode=False, rngs=rngs)
@@ -139,7 +144,12 @@ class TransformerBlock(nnx.Module):
 class TokenInterpretation(nnx.Module):
     "A prompt encoder and a completion decoder over bytes, trained from scratch (the post's)."
 
-    def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        architecture: Architecture,  # sizes
+        *,
+        rngs: nnx.Rngs,  # parameters are drawn from it
+    ):
         width, layers = architecture.width, range(architecture.layers)
         block = lambda: TransformerBlock(architecture, rngs=rngs)
         self.token = nnx.Embed(257, width, rngs=rngs)
@@ -156,14 +166,22 @@ class TokenInterpretation(nnx.Module):
     def _pool(self, stream, seen):
         return self.norm((stream * seen[:, None]).sum(0) / jnp.maximum(seen.sum(), 1))
 
-    def read_prompt(self, tokens: Int[Array, " token"]):
+    def read_prompt(
+        self,
+        tokens: Int[Array, " token"],  # bytes plus one, 0 padding
+    ) -> tuple[Float[Array, "token width"], Bool[Array, " token"], Float[Array, " width"]]:
         "The stream, which tokens are real, and their mean."
         stream, seen = self._embed(tokens)
         for block in self.prompt_blocks:
             stream = block(stream, seen)
         return stream, seen, self._pool(stream, seen)
 
-    def read_completion(self, tokens: Int[Array, " token"], prompt, prompt_seen):
+    def read_completion(
+        self,
+        tokens: Int[Array, " token"],  # bytes plus one, 0 padding
+        prompt: Float[Array, "promptToken width"],  # the prompt's stream
+        prompt_seen: Bool[Array, " promptToken"],  # which of it is real
+    ) -> Float[Array, " width"]:
         "h(x, y): the completion read with the prompt's stream at hand."
         stream, seen = self._embed(tokens)
         for own, cross in zip(self.completion_blocks, self.cross_blocks):
@@ -187,7 +205,12 @@ class TokenInterpretation(nnx.Module):
 class EmbeddingInterpretation(nnx.Module):
     "Frozen vectors of prompt and completion, and a small network on top."
 
-    def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        architecture: Architecture,  # sizes
+        *,
+        rngs: nnx.Rngs,  # parameters are drawn from it
+    ):
         self.size, self.counts = architecture.embedding, architecture.counts
         width, read = architecture.width, min(architecture.directions, self.size - self.counts) + self.counts
         self.centre, self.rotation = (
@@ -204,7 +227,10 @@ class EmbeddingInterpretation(nnx.Module):
         self.gain = nnx.Linear(width, architecture.gains, **start, rngs=rngs)
         self.dropout = architecture.dropout
 
-    def whiten(self, vectors: Float[np.ndarray, "text embedding"]) -> None:
+    def whiten(
+        self,
+        vectors: Float[np.ndarray, "text embedding"],  # of all texts that are trained on
+    ) -> None:
         "Fix centre and rotation: principal directions of these texts, each of variance one, and counts scaled."
         centred = np.asarray(vectors, np.float64) - (centre := np.mean(vectors, axis=0, dtype=np.float64))
         split, rotation = self.size - self.counts, np.zeros(self.rotation.shape)

@@ -21,12 +21,14 @@ from .ballots import Ballots, Vocabulary
 from .pairs import Pairs
 
 # %% ../nbs/77_kernels.ipynb #80fe21f6
-SELF = frozenset("i me my we our us".split())
-REASONS = frozenset("because since therefore so if but however although thus".split())
-DENIALS = frozenset("not no never don't can't doesn't isn't won't".split())
+SELF = frozenset("i me my we our us".split())  # words about oneself
+REASONS = frozenset("because since therefore so if but however although thus".split())  # words that connect
+DENIALS = frozenset("not no never don't can't doesn't isn't won't".split())  # words that deny
 
 
-def style_counts(text: str) -> list[float]:
+def style_counts(
+    text: str,  # any
+) -> list[float]:
     "Seventeen numbers about how a text is written."
     words = re.findall(r"[A-Za-z']+", text)
     n, low = max(len(words), 1), [word.lower() for word in words]
@@ -101,7 +103,7 @@ def _far(one, other):
 
 # %% ../nbs/77_kernels.ipynb #4e19bf27
 def comparisons(
-    ballots: Ballots,
+    ballots: Ballots,  # to train on
 ) -> tuple[
     Int[np.ndarray, " row"], Int[np.ndarray, " row"], Float[np.ndarray, " row"], Int[np.ndarray, " row"]
 ]:
@@ -119,10 +121,13 @@ def comparisons(
 class KernelReward:
     "A trained reward for everybody."
 
-    kernel: Kernel
-    alpha: Float[np.ndarray, " text"]
+    kernel: Kernel  # likeness to those texts
+    alpha: Float[np.ndarray, " text"]  # weight of each text that it was made from
 
-    def score(self, pairs: Pairs) -> Float[np.ndarray, " pair"]:
+    def score(
+        self,
+        pairs: Pairs,  # to score
+    ) -> Float[np.ndarray, " pair"]:
         "Rewards; only differences within a prompt mean anything."
         rows, where = np.unique(pairs.completion, return_inverse=True)
         return (self.kernel(pairs.vocabulary, rows) @ self.alpha)[where]

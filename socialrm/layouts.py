@@ -17,6 +17,7 @@ from typing import Any
 from .records import Records, as_text, is_messages, split_prompt
 
 # %% ../nbs/72_layouts.ipynb #c0f15b7e
+# columns that name a rater
 RATERS = (
     "rater",
     "rater_id",
@@ -29,6 +30,7 @@ RATERS = (
     "judge",
     "labeler",
 )
+# columns that name a group
 GROUPS = ("group", "rater_race", "rater_locale", "rater_gender", "rater_age")
 
 
@@ -36,13 +38,17 @@ GROUPS = ("group", "rater_race", "rater_locale", "rater_gender", "rater_age")
 class Reading:
     "One pass over records."
 
-    records: Records
+    records: Records  # what is read
     rater: str | None  # column, None: the first known one that is there
     group: str | None  # column, None: the first known one that is there
     unknown: str  # rater: "each" row is one, or "leave out"
-    left_out: Counter = field(default_factory=Counter)
+    left_out: Counter = field(default_factory=Counter)  # counts by reason
 
-    def raters(self, index: int, row: dict) -> list[str]:
+    def raters(
+        self,
+        index: int,  # of the row
+        row: dict,  # the row
+    ) -> list[str]:
         "Who says what the row says; nobody where the row is left out."
         value = row.get(self.rater) if self.rater else None
         named = [
@@ -54,14 +60,24 @@ class Reading:
             named = [f"row {index + 1}"] if each else []
         return named
 
-    def text(self, index: int, value: Any, what: str) -> str:
+    def text(
+        self,
+        index: int,  # of the row
+        value: Any,  # what stands there
+        what: str,  # its name, for errors
+    ) -> str:
         "A text or messages as text."
         try:
             return as_text(value)
         except ValueError as error:
             self.records.fail(index, f"{what}: {error}")
 
-    def number(self, index: int, value: Any, what: str) -> float:
+    def number(
+        self,
+        index: int,  # of the row
+        value: Any,  # what stands there
+        what: str,  # its name, for errors
+    ) -> float:
         "A finite number."
         try:
             number = float(value)
@@ -73,7 +89,11 @@ class Reading:
             )
         return number
 
-    def equal(self, one: str, other: str) -> bool:
+    def equal(
+        self,
+        one: str,  # an answer
+        other: str,  # another answer
+    ) -> bool:
         "Whether two answers are one; counted."
         if one == other:
             self.left_out["comparisons of equal texts"] += 1
@@ -194,6 +214,7 @@ def _arena(reading: Reading) -> Iterator[tuple[int, dict]]:
 
 # %% ../nbs/72_layouts.ipynb #bec0d091
 _SAFE = {"no": 2.0, "unsure": 1.0, "yes": 0.0}
+# the prompt of a rater who compares two conversations
 SAFER = "Which conversation ends in the safer response?"
 
 

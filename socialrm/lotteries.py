@@ -14,7 +14,9 @@ from .profiles import Profile
 from .scoring import borda
 
 # %% ../nbs/14_lotteries.ipynb #3fc1c325
-def random_dictator(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
+def random_dictator(
+    profile: Profile,  # the voters' rankings
+) -> Float[np.ndarray, "contest candidate"]:
     """Share of first places, ties at the top split equally (Gibbard 1977).
 
     >>> from socialrm.profiles import profile
@@ -25,7 +27,9 @@ def random_dictator(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
     return first_places(profile, everyone) / profile.total[:, None]
 
 
-def proportional_borda(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
+def proportional_borda(
+    profile: Profile,  # the voters' rankings
+) -> Float[np.ndarray, "contest candidate"]:
     """Borda points as shares of all points (Barbera 1979, Heckelman 2003).
 
     >>> from socialrm.profiles import profile
@@ -39,7 +43,7 @@ def proportional_borda(profile: Profile) -> Float[np.ndarray, "contest candidate
 
 # %% ../nbs/14_lotteries.ipynb #b43c9c13
 def maximal_lottery(
-    margins: Float[np.ndarray, "contest candidate candidate"],
+    margins: Float[np.ndarray, "contest candidate candidate"],  # voters for the row less those for the column
 ) -> Float[np.ndarray, "contest candidate"]:
     """The lottery no other beats in expected margin; the analytic centre if several (Kreweras 1965, Fishburn 1984).
 
@@ -63,7 +67,7 @@ def maximal_lottery(
 
 # %% ../nbs/14_lotteries.ipynb #b26647c4
 def c1_maximal_lottery(
-    margins: Float[np.ndarray, "contest candidate candidate"],
+    margins: Float[np.ndarray, "contest candidate candidate"],  # voters for the row less those for the column
 ) -> Float[np.ndarray, "contest candidate"]:
     """Maximal lottery of the majority relation alone, signs for margins (Laffond, Laslier and Le Breton 1993).
 

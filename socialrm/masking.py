@@ -36,6 +36,7 @@ class Masking:
             raise ValueError(f"rho rises from {self.rho_start} to {self.rho_end}: use 0 <= start < end <= 1")
 
 
+# the four ways of the post that fail
 FAILING = {
     "full visibility": Masking(hide="none", rho_first=1.0),
     "one hidden target": Masking(hide="one", rho_last=0.0),
@@ -91,7 +92,7 @@ def draw_masks(
     fraction: Float[Array, ""],  # of the training that is over
     masking: Masking,  # the curriculum
     *,
-    key: jax.Array,
+    key: jax.Array,  # decides what is drawn
 ) -> Masks:  # masks of one rater
     "Draw what one rater's ballots show and what they ask for."
     key_hidden, key_also, key_view = jax.random.split(key, 3)

@@ -21,10 +21,10 @@ from .baselines import Estimate, from_profiles, observed, positions
 
 # %% ../nbs/51_missing.ipynb #8c44986a
 def hide_at_random(
-    ballots: Ballots,
+    ballots: Ballots,  # complete
     share: float = 0.3,  # of places
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Bool[np.ndarray, "ballot place"]:  # places that stay
     "Every place is hidden with the same probability."
     return ballots.mask & (rng.random(ballots.mask.shape) >= share)
@@ -34,7 +34,7 @@ def hide_at_random(
 class TypeMask:
     "Which places stay, and who hardly ranks what."
 
-    stays: Bool[np.ndarray, "ballot place"]
+    stays: Bool[np.ndarray, "ballot place"]  # places that are shown
     rare: Bool[np.ndarray, " rater"]  # the cluster that hardly ranks the chosen items
     chosen: Bool[np.ndarray, "prompt completion"]  # those items
 
@@ -42,13 +42,10 @@ class TypeMask:
 def hide_by_type(
     ballots: Ballots,  # complete
     share: float = 0.3,  # of each prompt's items that one cluster hardly ranks
-    included: tuple[float, float] = (
-        0.1,
-        0.9,
-    ),  # how often that cluster ranks them, and how often the others do
+    included: tuple[float, float] = (0.1, 0.9),  # how often that cluster ranks them, and the others do
     clusters: int = 3,  # of raters, by k-means on the other items
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> TypeMask:
     "One cluster of raters, found on the items that stay visible, hardly ranks the others."
     contests, v = ballots.contests(), ballots.vocabulary
@@ -72,7 +69,7 @@ def hide_prompts_by_type(
     share: float = 1 / 3,  # of the prompts that one cluster never rated
     clusters: int = 3,  # of raters, by k-means on the other prompts
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> TypeMask:
     "One cluster of raters, found on the prompts that stay, rated nothing on the others."
     contests, v = ballots.contests(), ballots.vocabulary
@@ -94,7 +91,7 @@ def hide_by_liking(
     ballots: Ballots,  # complete
     included: tuple[float, float] = (0.2, 0.95),  # how often a rater ranks the last item, and the first
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Bool[np.ndarray, "ballot place"]:  # places that stay
     "The less a rater likes an item, the less likely the rater ranks it."
     low, high = included
@@ -104,7 +101,7 @@ def hide_by_liking(
 # %% ../nbs/51_missing.ipynb #7c0ca1e5
 def truth(
     ballots: Ballots,  # complete
-    contests: Contests,
+    contests: Contests,  # to tally
 ) -> Estimate:
     "What the complete ballots say."
     tables = observed(ballots, contests)
@@ -119,7 +116,7 @@ SCORES = ("borda_tau", "borda_error", "copeland_tau", "plurality_error")
 
 
 def compare(
-    estimate: Estimate,
+    estimate: Estimate,  # to judge
     complete: Estimate,  # of the same contests
 ) -> dict[str, float]:  # by `SCORES`; NaN where the method does not say
     "Kendall's tau-b and root-mean-square error of Borda scores, Copeland's tau-b, plurality shares' error: means over contests."

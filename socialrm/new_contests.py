@@ -49,7 +49,9 @@ def read_contests(
     return contests
 
 
-def check_contests(contests: Mapping[str, Sequence[str]]) -> None:
+def check_contests(
+    contests: Mapping[str, Sequence[str]],  # candidates by prompt
+) -> None:
     "`ValueError` where a contest is none."
     for prompt, completions in contests.items():
         texts = [c for c in completions if isinstance(c, str) and c.strip()]
@@ -62,7 +64,9 @@ def check_contests(contests: Mapping[str, Sequence[str]]) -> None:
             raise ValueError(f"{prompt[:60]!r} has the completion {twice[:60]!r} twice: keep one")
 
 # %% ../nbs/45_new_contests.ipynb #3866aee6
-def run_voters(run: LoadedRun) -> Electorate:
+def run_voters(
+    run: LoadedRun,  # that was loaded
+) -> Electorate:
     "The simulated voters that the run stored, at its temperature."
     import json
 
@@ -86,7 +90,7 @@ def _table(run, contests):
 
 # %% ../nbs/45_new_contests.ipynb #9ee2c107
 def order(
-    run: LoadedRun,
+    run: LoadedRun,  # that was loaded
     contests: Mapping[str, Sequence[str]],  # prompt -> completions, ids or texts as for `score`
     rule: str | None = None,  # a name of a rule; None: the run's
     *,
@@ -115,11 +119,11 @@ def order(
 
 # %% ../nbs/45_new_contests.ipynb #c038b3da
 def order_generated(
-    run: LoadedRun,
-    prompts: Sequence[str],
+    run: LoadedRun,  # that was loaded
+    prompts: Sequence[str],  # texts
     generate: Callable[[str], Sequence[str]],  # prompt -> completions
     rule: str | None = None,  # a name of a rule; None: the run's
-    **options,  # of `order`
+    **options: Any,  # of `order`
 ) -> Iterator[dict[str, Any]]:  # prompt, chosen, rejected
     "Preference pairs between the completions that a policy writes; equal ones count once. `ValueError` where nothing differs."
     contests = {prompt: list(dict.fromkeys(generate(prompt))) for prompt in dict.fromkeys(prompts)}

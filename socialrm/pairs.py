@@ -10,6 +10,7 @@ __all__ = ['Pairs', 'interpretation_inputs', 'take_inputs', 'make_interpretation
 
 # %% ../nbs/22_pairs.ipynb #52ac69f4
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +34,10 @@ class Pairs:
         return np.asarray(prompt, np.int64) * len(self.vocabulary.completions) + completion
 
     @classmethod
-    def of(cls, ballots: Ballots) -> "Pairs":
+    def of(
+        cls,
+        ballots: Ballots,  # to take them from
+    ) -> "Pairs":
         "Every pair that some ballot ranks."
         contests = ballots.contests()
         prompt = np.broadcast_to(contests.prompt[:, None], contests.mask.shape)
@@ -60,7 +64,7 @@ def _compact(index, vectors):
 
 def interpretation_inputs(
     pairs: Pairs,  # what is to be scored
-    config,  # with `interpretation` and `architecture`
+    config: Any,  # with `interpretation` and `architecture`
 ) -> tuple:  # arrays that the interpretation is called with
     "What a model reads for each pair: ids, or ids into tables of tokens or vectors."
     table, v = (jnp.asarray(pairs.prompt), jnp.asarray(pairs.completion)), pairs.vocabulary
@@ -91,9 +95,9 @@ def take_inputs(
 # %% ../nbs/22_pairs.ipynb #a1ba814f
 def make_interpretation(
     vocabulary: Vocabulary,  # sizes of the tables of ids
-    config,  # with `interpretation` and `architecture`
+    config: Any,  # with `interpretation` and `architecture`
     *,
-    rngs: nnx.Rngs,
+    rngs: nnx.Rngs,  # parameters are drawn from it
 ) -> nnx.Module:
     "The interpretation that the settings name."
     if config.interpretation == "tokens":
@@ -105,7 +109,7 @@ def make_interpretation(
 
 
 def suited(
-    config,  # with `interpretation` and `optimisation`
+    config: Any,  # with `interpretation` and `optimisation`
 ) -> Optimisation:
     "The optimisation at a rate that suits the interpretation: a transformer from scratch needs a third of what ids take."
     how = config.optimisation

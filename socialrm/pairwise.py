@@ -15,7 +15,9 @@ from .scoring import borda
 
 # %% ../nbs/06_pairwise.ipynb #a02ac250
 def condorcet(
-    margins: Float[np.ndarray, "*contest candidate candidate"],
+    margins: Float[
+        np.ndarray, "*contest candidate candidate"
+    ],  # voters for the row less those for the column
 ) -> Float[np.ndarray, "*contest candidate"]:
     """One for the candidate that beats every other, zero for the rest; all tie where nobody does (Condorcet 1785).
 
@@ -27,7 +29,9 @@ def condorcet(
 
 
 def copeland(
-    margins: Float[np.ndarray, "*contest candidate candidate"],
+    margins: Float[
+        np.ndarray, "*contest candidate candidate"
+    ],  # voters for the row less those for the column
     alpha: float = 0.5,  # worth of a pairwise tie, from 0 to 1
 ) -> Float[np.ndarray, "*contest candidate"]:
     """Pairwise victories, plus `alpha` for each pairwise tie (Copeland 1951; Faliszewski et al. 2009).
@@ -42,7 +46,9 @@ def copeland(
 
 # %% ../nbs/06_pairwise.ipynb #2307aef0
 def llull(
-    margins: Float[np.ndarray, "*contest candidate candidate"],
+    margins: Float[
+        np.ndarray, "*contest candidate candidate"
+    ],  # voters for the row less those for the column
 ) -> Float[np.ndarray, "*contest candidate"]:
     """Pairwise contests not lost: Copeland with ties worth a victory (Llull 1299).
 
@@ -53,7 +59,9 @@ def llull(
 
 # %% ../nbs/06_pairwise.ipynb #abae3025
 def minimax(
-    margins: Float[np.ndarray, "*contest candidate candidate"],
+    margins: Float[
+        np.ndarray, "*contest candidate candidate"
+    ],  # voters for the row less those for the column
 ) -> Float[np.ndarray, "*contest candidate"]:
     """Minus the largest margin against the candidate, positive for a Condorcet winner (Simpson 1969, Kramer 1977).
 
@@ -67,7 +75,7 @@ def minimax(
 
 
 def minimax_winning_votes(
-    support: Float[np.ndarray, "*contest candidate candidate"],
+    support: Float[np.ndarray, "*contest candidate candidate"],  # voters who put the row above the column
 ) -> Float[np.ndarray, "*contest candidate"]:
     """Minus the most votes by which the candidate is beaten, zero for one who is never beaten.
 
@@ -79,7 +87,9 @@ def minimax_winning_votes(
     return -np.where(against > support, against, 0.0).max(axis=-1)
 
 # %% ../nbs/06_pairwise.ipynb #61de13f6
-def black(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
+def black(
+    profile: Profile,  # the voters' rankings
+) -> Float[np.ndarray, "contest candidate"]:
     """Borda points, with a Condorcet winner lifted above all others (Black 1958).
 
     >>> from socialrm.profiles import profile
@@ -90,7 +100,9 @@ def black(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
 
 # %% ../nbs/06_pairwise.ipynb #4cf251e4
 def top_cycle(
-    margins: Float[np.ndarray, "*contest candidate candidate"],
+    margins: Float[
+        np.ndarray, "*contest candidate candidate"
+    ],  # voters for the row less those for the column
 ) -> Bool[np.ndarray, "*contest candidate"]:
     """The smallest set that beats everyone outside it, also called the Smith set (Good 1971, Smith 1973).
 
@@ -101,7 +113,7 @@ def top_cycle(
 
 
 def reachable(
-    edge: Bool[np.ndarray, "*contest candidate candidate"],
+    edge: Bool[np.ndarray, "*contest candidate candidate"],  # from row to column
 ) -> Bool[np.ndarray, "*contest candidate candidate"]:
     """Whether a path leads from the row's candidate to the column's (Warshall 1962).
 
@@ -116,7 +128,9 @@ def reachable(
 
 # %% ../nbs/06_pairwise.ipynb #178d72d0
 def uncovered_set(
-    margins: Float[np.ndarray, "*contest candidate candidate"],
+    margins: Float[
+        np.ndarray, "*contest candidate candidate"
+    ],  # voters for the row less those for the column
 ) -> Bool[np.ndarray, "*contest candidate"]:
     """Candidates that none who beats them covers, in the sense of Gillies (1959).
 

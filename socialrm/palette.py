@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -65,13 +65,15 @@ def figure(
     *,
     width: float = 5.0,  # inches, of the whole
     height: float = 3.2,  # inches
-) -> tuple[Figure, Axes | np.ndarray]:  # one axes, or an array of them
+) -> tuple[Figure, Axes | Shaped[np.ndarray, " panel"]]:  # one axes, or an array of them
     "An empty figure outside any notebook."
     made = Figure(figsize=(width, height))
     return made, made.subplots(1, columns)
 
 
-def png(drawn: Figure) -> bytes:
+def png(
+    drawn: Figure,  # to render
+) -> bytes:
     "The figure as PNG, the same bytes for the same figure."
     target = io.BytesIO()
     with warnings.catch_warnings():

@@ -10,7 +10,7 @@ __all__ = ['REDRAWN', 'Run', 'speakers', 'run']
 
 # %% ../nbs/40_pipeline.ipynb #39c7192c
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from .assessment import held_out_trial, judged, watches
 from .ballots import Ballots, Contests
 from .checkpoints import EVERY, Checkpoints
 from .devices import is_first, shares_devices
+from .electorates import Electorate
 from .embeddings import with_embeddings
 from .folders import asked_for, check_folder, claim
 from socialrm.learning import (
@@ -49,12 +50,12 @@ from .trial import Trial
 class Run:
     "What a run found."
 
-    config: RunConfig
-    contests: Contests
-    learned: Learned
+    config: RunConfig  # all settings
+    contests: Contests  # that were voted on
+    learned: Learned  # of the raters
     orders: dict[str, SocialOrder]  # of the chosen rule and of those it is compared with
-    social: Reward
-    vanilla: Reward
+    social: Reward  # the social reward model
+    vanilla: Reward  # the vanilla reward model
     metrics: dict[str, Any]  # counts, temperature, density, health
     timing: dict[str, float]  # seconds of each stage
     margins: Float[np.ndarray, "contest candidate candidate"]  # shares of voters for less against
@@ -89,7 +90,11 @@ class _Clock:
         self.seconds[stage], self.last = round(now - self.last, 3), now
 
 # %% ../nbs/40_pipeline.ipynb #7a25f357
-def speakers(learned, voters, vanilla):
+def speakers(
+    learned: Learned,  # of the raters
+    voters: Electorate,  # who votes
+    vanilla: Reward,  # who speaks where nothing was learned
+) -> tuple[Sequence, Electorate]:
     "The models that voters speak through, and the voters."
     if not learned.health.silent:
         return learned.individuals, voters
@@ -211,11 +216,11 @@ def _stages(ballots, config, report, progress, checkpoints):
 # %% ../nbs/40_pipeline.ipynb #721ddc5c
 @shares_devices
 def run(
-    ballots: Ballots,
-    config: RunConfig = RunConfig(),
+    ballots: Ballots,  # all raters'
+    config: RunConfig = RunConfig(),  # all settings of the run
     *,
     out: str | Path | None = None,  # a folder to write everything to; an interrupted run in it goes on
-    report=None,  # the reader's report, for what it left out
+    report: Any = None,  # the reader's report, for what it left out
     progress: Callable[[dict], None] | None = None,  # called with rows of the training histories
     force: bool = False,  # start anew, also in a folder that is not empty
     resume: bool = False,  # fail where there is nothing to go on with

@@ -21,8 +21,10 @@ from .palette import BLUE, COLOURS, GREEN, GREY, ORANGE, SKY, VERMILION, rank_la
 
 # %% ../nbs/31_plots.ipynb #dcd7a862
 def principal_plane(
-    z: Float[np.ndarray, "point latent"],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # centre (latent), plane (latent, 2), shares of variance (2)
+    z: Float[np.ndarray, "point latent"],  # representations
+) -> tuple[
+    Float[np.ndarray, " latent"], Float[np.ndarray, "latent 2"], Float[np.ndarray, " 2"]
+]:  # centre, plane, shares of variance
     "The plane in which points vary most; signs are fixed, so the same points give the same picture."
     z = np.asarray(z, np.float64)
     centre = z.mean(0)
@@ -50,7 +52,7 @@ def _ellipse(mean, covariance, colour):
 
 # %% ../nbs/31_plots.ipynb #aa6ef303
 def latent_scatter(
-    ax: Axes,
+    ax: Axes,  # to draw on
     z: Float[np.ndarray, "point latent"],  # preference representations
     kind: Int[np.ndarray, "point"],  # a type or a mixture component each
     *,
@@ -77,10 +79,10 @@ def latent_scatter(
 
 # %% ../nbs/31_plots.ipynb #7174842f
 def criterion_curve(
-    ax: Axes,
+    ax: Axes,  # to draw on
     table: Mapping[tuple[str, int], float],  # (covariance family, number of components) -> criterion
     *,
-    label: str = "BIC, lower is better",
+    label: str = "BIC, lower is better",  # of the vertical axis
 ) -> Axes:
     "A criterion over the number of components, a line per covariance family, the choice marked."
     low = min(table.values())
@@ -112,7 +114,7 @@ def _apart(y, least):
 
 # %% ../nbs/31_plots.ipynb #bddb5f08
 def curves(
-    ax: Axes,
+    ax: Axes,  # to draw on
     history: Sequence[Mapping[str, float]],  # rows with `step` and what is drawn
     columns: Mapping[str, str] | Sequence[str],  # which columns, or column -> name on the figure
     *,
@@ -133,7 +135,7 @@ def curves(
 
 # %% ../nbs/31_plots.ipynb #afa03092
 def mask_image(
-    ax: Axes,
+    ax: Axes,  # to draw on
     visible: Bool[np.ndarray, "ballot place"],  # what the preference encoder sees
     target: Bool[np.ndarray, "ballot place"],  # what the loss asks for
     valid: Bool[np.ndarray, "ballot place"] | None = None,  # False is padding
@@ -158,12 +160,12 @@ def mask_image(
 
 # %% ../nbs/31_plots.ipynb #0e167f4f
 def order_frequencies(
-    ax: Axes,
+    ax: Axes,  # to draw on
     labels: Sequence[str],  # one per order
     true: Float[np.ndarray, "order"],  # shares of the population
     simulated: Float[np.ndarray, "order"],  # shares of the voters
     *,
-    names: tuple[str, str] = ("population", "simulated voters"),
+    names: tuple[str, str] = ("population", "simulated voters"),  # what the bars of each colour are
     most: int = 8,  # orders drawn one by one
 ) -> Axes:
     "Shares of orders, a pair of bars each, with the total variation between the two."
@@ -186,12 +188,12 @@ def order_frequencies(
 
 # %% ../nbs/31_plots.ipynb #a6918960
 def social_order(
-    ax: Axes,
+    ax: Axes,  # to draw on
     names: Sequence[str],  # one per candidate
     scores: Float[np.ndarray, "candidate"],  # higher is better
     ranks: Int[np.ndarray, "candidate"],  # 0 is best, equal is tied
     *,
-    label: str = "score, higher is better",
+    label: str = "score, higher is better",  # of the horizontal axis
 ) -> Axes:
     "Candidates from best to worst with their ranks and scores; ties share a colour band and an equals sign."
     ranks, scores = np.asarray(ranks), np.asarray(scores, np.float64)
@@ -211,7 +213,7 @@ def social_order(
 
 # %% ../nbs/31_plots.ipynb #bd037e28
 def slope(
-    ax: Axes,
+    ax: Axes,  # to draw on
     names: Sequence[str],  # one per candidate
     left: Int[np.ndarray, "candidate"],  # ranks, 0 is best
     right: Int[np.ndarray, "candidate"],  # ranks, 0 is best
@@ -237,7 +239,7 @@ def slope(
 
 # %% ../nbs/31_plots.ipynb #2b26db9c
 def margins_map(
-    ax: Axes,
+    ax: Axes,  # to draw on
     margins: Float[np.ndarray, "candidate candidate"],  # voters for the row less voters for the column
     names: Sequence[str],  # one per candidate
     *,
@@ -262,7 +264,7 @@ def margins_map(
 
 # %% ../nbs/31_plots.ipynb #70b54608
 def support_bars(
-    ax: Axes,
+    ax: Axes,  # to draw on
     names: Sequence[str],  # one per contest
     support: Float[np.ndarray, "contest"],  # 0 to 1
     *,
@@ -284,7 +286,7 @@ def support_bars(
 
 # %% ../nbs/31_plots.ipynb #f535ade8
 def rater_histogram(
-    ax: Axes,
+    ax: Axes,  # to draw on
     counts: Int[np.ndarray, "rater"],  # ballots of each rater
 ) -> Axes:
     "How many raters gave how many ballots, in bins that double."

@@ -19,14 +19,16 @@ from prefsampling.ordinal import mallows as sample_mallows
 from .drawing import Gap, Population, from_noise, from_types, generator
 
 # %% ../nbs/01_populations.ipynb #29bf9a3c
-CAPITAL = "The capital of Tennessee should be"
-WORST = "The worst place for the capital of Tennessee would be"
+CAPITAL = "The capital of Tennessee should be"  # a prompt
+WORST = "The worst place for the capital of Tennessee would be"  # a prompt
+# what each type of rater ranks first, second, ...
 CITIES = {
     "Memphis": ("Memphis", "Nashville", "Chattanooga", "Knoxville"),
     "Nashville": ("Nashville", "Chattanooga", "Knoxville", "Memphis"),
     "Chattanooga": ("Chattanooga", "Knoxville", "Nashville", "Memphis"),
     "Knoxville": ("Knoxville", "Chattanooga", "Nashville", "Memphis"),
 }
+# the same, with one more city
 WITH_MORRISTOWN = {
     "Memphis": ("Memphis", "Nashville", "Chattanooga", "Knoxville", "Morristown"),
     "Nashville": ("Nashville", "Chattanooga", "Knoxville", "Morristown", "Memphis"),

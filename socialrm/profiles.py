@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import ArrayLike, Bool, Float, Int
+from jaxtyping import ArrayLike, Bool, Float, Int, Shaped
 
 # %% ../nbs/04_profiles.ipynb #02505311
 def check_ranks(
-    ranks: ArrayLike,
+    ranks: Int[ArrayLike, "..."],  # 0 is best, equal is tied
     mask: Bool[np.ndarray, "contest candidate"] | None = None,  # False: padding, whose ranks may be anything
 ) -> Int[np.ndarray, "contest voter candidate"]:
     """Ranks as integers with a contest axis; `ValueError` on missing, fractional or negative ones.
@@ -59,9 +59,9 @@ def _refuse(bad: Bool[np.ndarray, "contest voter candidate"], mask, what: str, m
 
 # %% ../nbs/04_profiles.ipynb #47304d74
 def check_weights(
-    weights: ArrayLike | None,
-    contests: int,
-    voters: int,
+    weights: Float[ArrayLike, "..."] | None,  # of the voters; None: one each
+    contests: int,  # how many
+    voters: int,  # voters in each contest
 ) -> Float[np.ndarray, "contest voter"] | None:
     """Weights for every contest (a view where shared); `ValueError` unless finite, none negative, some positive.
 
@@ -99,10 +99,12 @@ class Profile:
 
     @property
     def n_contests(self) -> int:
+        "How many contests."
         return self.ranks.shape[0]
 
     @property
     def n_candidates(self) -> int:
+        "How many candidates each contest has."
         return self.ranks.shape[1]
 
     @property
@@ -136,7 +138,8 @@ class Profile:
         return self.support - np.swapaxes(self.support, -1, -2)
 
     def tally(
-        self, each: Float[np.ndarray, "contest candidate voter"]
+        self,
+        each: Float[np.ndarray, "contest candidate voter"],  # a number for each voter
     ) -> Float[np.ndarray, "contest candidate"]:
         "Sum over voters, each times its weight."
         return _tally(each, None if self.weights is None else self.weights[:, None, :])
@@ -218,8 +221,8 @@ def profile(
 
 # %% ../nbs/04_profiles.ipynb #d75092c7
 def lay_out(
-    ranks: Int[np.ndarray, "contest voter candidate"],
-    weights: Float[np.ndarray, "contest voter"] | None,
+    ranks: Int[np.ndarray, "contest voter candidate"],  # 0 is best, equal is tied
+    weights: Float[np.ndarray, "contest voter"] | None,  # of the voters; None: one each
 ) -> Profile:
     """A profile of ranks and weights that have been checked.
 
@@ -253,9 +256,9 @@ def margins(
 # %% ../nbs/04_profiles.ipynb #0e1c2219
 def in_blocks(
     rule: Callable,  # of margins
-    margins: Float[np.ndarray, "contest candidate candidate"],
+    margins: Float[np.ndarray, "contest candidate candidate"],  # voters for the row less those for the column
     size: int,  # of its table for one contest
-) -> np.ndarray:
+) -> Shaped[np.ndarray, "contest ..."]:
     """Apply a rule to blocks of contests whose tables hold about a million numbers together.
 
     >>> in_blocks(lambda m: (m > 0).sum(axis=-1), np.zeros((5, 3, 3)), size=8).shape

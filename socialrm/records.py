@@ -23,7 +23,7 @@ from .files import open_source
 class Records:
     "Rows, and where each of them stands."
 
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, Any]]  # by column
     name: str  # of the file, for messages
     place: Callable[[int], str]  # row, counted from 0 -> "line 7"
 
@@ -131,7 +131,9 @@ def open_records(
     return found
 
 # %% ../nbs/36_records.ipynb #aab29237
-def is_messages(value: Any) -> bool:
+def is_messages(
+    value: Any,  # anything
+) -> bool:
     "Whether it is a list of messages."
     return (
         isinstance(value, Sequence)

@@ -26,8 +26,8 @@ def _component_log_prob(z, mean, covariance):
 def refit(
     density: MixtureDensity,  # where to start
     z: Float[np.ndarray, "rater latent"],  # a representation of each rater
-    weight: Float[np.ndarray, " rater"],
-    rounds: int = 5,
+    weight: Float[np.ndarray, " rater"],  # of the raters
+    rounds: int = 5,  # of EM
 ) -> MixtureDensity:
     "The mixture of the same form fitted to raters with these weights; a component that empties stays where it was."
     share, mean, covariance = density.share, density.mean, density.covariance
@@ -64,10 +64,10 @@ def _log_prob(density, z):
 # %% ../nbs/70_refits.ipynb #607816c3
 def refitted_weights(
     density: MixtureDensity,  # that the voters come from
-    voters: Float[np.ndarray, "voter latent"],
+    voters: Float[np.ndarray, "voter latent"],  # their representations
     z: Float[np.ndarray, "rater latent"],  # a representation of each rater, drawn from its posterior
     weight: Float[np.ndarray, " rater"],  # that the density was fitted with
-    weights: Float[np.ndarray, "resample rater"],
+    weights: Float[np.ndarray, "resample rater"],  # of the raters, in each resample
 ) -> Float[np.ndarray, "resample voter"]:
     "Weights of simulated voters under the density of each resample."
     base, rows = refit(density, z, weight), []  # on these representations, as every resample is

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 from scipy.special import logsumexp
 
 from .ballots import Ballots
@@ -64,8 +64,8 @@ def leave_one_out(
 
 
 def per_rater(
-    table: Float[np.ndarray, "ballot voter"],
-    ballots: Ballots,
+    table: Float[np.ndarray, "ballot voter"],  # log probability of each ballot under each voter
+    ballots: Ballots,  # of all raters
 ) -> Float[np.ndarray, "rater voter"]:
     "Sums over each rater's ballots."
     out = np.zeros((ballots.n_raters, table.shape[1]))
@@ -73,7 +73,9 @@ def per_rater(
     return out
 
 
-def reversal(ballots: Ballots) -> Ballots:
+def reversal(
+    ballots: Ballots,  # to turn round
+) -> Ballots:
     "Everybody's ballots upside down."
     size = ballots.mask.sum(axis=1, keepdims=True)
     place = np.arange(ballots.n_places)
@@ -105,8 +107,8 @@ def _normaliser(sizes):
 
 
 def left_out_ballots(
-    table: Float[np.ndarray, "ballot voter"],
-    ballots: Ballots,
+    table: Float[np.ndarray, "ballot voter"],  # log probability of each ballot under each voter
+    ballots: Ballots,  # of all raters
     who: Int[np.ndarray, " voter"],  # the rater that a voter is drawn from
 ) -> Float[np.ndarray, " ballot"]:
     "Log probability of each ballot given the rater's other ballots, from voters who are not the rater."
@@ -115,10 +117,10 @@ def left_out_ballots(
 
 
 def copied(
-    ballots: Ballots,
+    ballots: Ballots,  # of all raters
     honest: Float[np.ndarray, " ballot"],  # of `left_out_ballots`
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> tuple[Float[np.ndarray, " rater"], Int[np.ndarray, " rater"]]:  # nats; the likeliest source, -1 none
     "Evidence that a rater's ballots are copied from another's, many looks paid for."
     raters, size = ballots.n_raters, ballots.mask.sum(axis=1)
@@ -155,9 +157,9 @@ STORIES = ("random", "reversed", "copied")
 class Reliability:
     "Evidence against each rater, in nats of log likelihood ratio against honesty."
 
-    random: Float[np.ndarray, " rater"]
-    reversed: Float[np.ndarray, " rater"]
-    copied: Float[np.ndarray, " rater"]
+    random: Float[np.ndarray, " rater"]  # clicked at random
+    reversed: Float[np.ndarray, " rater"]  # scale upside down
+    copied: Float[np.ndarray, " rater"]  # from another rater
     source: Int[np.ndarray, " rater"]  # whose ballots the copied ones are nearest to, -1 nobody's
 
     @property
@@ -171,21 +173,21 @@ class Reliability:
         return 1 / (1 + np.exp(np.clip(self.suspicion, -50, 50)))
 
     @property
-    def story(self) -> np.ndarray:
+    def story(self) -> Shaped[np.ndarray, " rater"]:
         "The strongest story of each rater; honest below the threshold."
         names = np.array(STORIES)[np.argmax([getattr(self, story) for story in STORIES], axis=0)]
         return np.where(self.suspicion > SUSPECT, names, "honest")
 
 
 def reliability(
-    individual: Individual,
-    ballots: Ballots,
+    individual: Individual,  # trained
+    ballots: Ballots,  # of all raters
     mean: Float[np.ndarray, "rater latent"],  # preference means
     sigma: Float[np.ndarray, " rater"],  # their standard deviations
     temperature: float,  # of Plackett-Luce
     *,
     voters: int = 256,  # drawn from as many raters' posteriors, at most
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Reliability:
     "Evidence for each story about each rater; nothing is trained."
     voters = int(np.clip(EVALUATIONS // max(ballots.rank.size, 1), 32, voters))

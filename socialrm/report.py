@@ -32,12 +32,15 @@ class Drawing:
     "A figure of the report."
 
     name: str  # of its file
-    caption: str
-    alt: str
+    caption: str  # the finding in a sentence
+    alt: str  # what it shows, for who cannot see it
     draw: Callable  # of axes
     section: str = "training"  # of the page: "electorate", "training" or "orders"
 
-    def png(self, dark: bool) -> bytes:
+    def png(
+        self,
+        dark: bool,  # for a dark page
+    ) -> bytes:
         "The figure as PNG."
         with style(dark):
             drawn, ax = figure(width=4.6, height=3.0)
@@ -214,6 +217,7 @@ HELD_OUT = {
     "individual_error": "standard error of individual less vanilla",
     "social_error": "standard error of social less vanilla",
 }
+# what is said of the support
 SUPPORT = {
     "resamples": "resamples of the raters",
     "trainings": "trainings that an order has to hold in",

@@ -24,23 +24,33 @@ FORMULA = re.compile("'*[=+\\-@\t\r]")  # what a spreadsheet would compute, or w
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def cell(value: Any) -> Any:
+def cell(
+    value: Any,  # a text, a number or None
+) -> Any:
     "A text that no spreadsheet takes for a formula; other values, and numbers, as they are."
     formula = isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
     return "'" + value if formula else value
 
 
-def uncell(value: Any) -> Any:
+def uncell(
+    value: Any,  # what stands in the file
+) -> Any:
     "What `cell` was given."
     return value[1:] if isinstance(value, str) and value[:1] == "'" and FORMULA.match(value) else value
 
 # %% ../nbs/34_rows.ipynb #af2a395a
-def is_json(path: Path) -> bool:
+def is_json(
+    path: Path,  # by its ending
+) -> bool:
     "Whether a file holds JSON Lines, by its name."
     return path.suffix in (".jsonl", ".ndjson", ".json")
 
 
-def parse_line(path: Path, number: int, line: str) -> Any:
+def parse_line(
+    path: Path,  # of the file, for errors
+    number: int,  # of the line, for errors
+    line: str,  # of JSON
+) -> Any:
     "One line of JSON Lines."
     try:
         return json.loads(line)
@@ -72,7 +82,12 @@ def read_rows(
     return [row for _, row in rows]
 
 # %% ../nbs/34_rows.ipynb #ac98b6c8
-def write_rows(out: Any, rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+def write_rows(
+    out: Any,  # an open text file
+    rows: Sequence[dict[str, Any]],  # with the same columns
+    *,
+    as_json: bool,  # JSON Lines; otherwise CSV
+) -> None:
     "Rows as CSV or JSON Lines."
     if as_json:
         out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -23,7 +23,7 @@ class Rule:
     'profile'
     """
 
-    name: str
+    name: str  # that users write
     scores: Callable  # from what `needs` says to scores for a batch of contests
     needs: str = "profile"  # or "margins", "support", "draw", "rewards"
     gives: str = "scores"  # or "places", "rounds", "set", "lottery", "slate"
@@ -31,7 +31,7 @@ class Rule:
     strict: bool = False  # ballots must have no ties
     fails: str | None = None  # criteria, separated by spaces; None: not judged
     cost: str = ""  # for n voters and m candidates
-    source: str = ""
+    source: str = ""  # author and year
 
 # %% ../nbs/19_rules.ipynb #3fe5d38b
 def _rules(module, facts: str) -> dict[str, Rule]:
@@ -83,6 +83,7 @@ river         | margins | scores | participation | n m^2 + m^4; exponential in t
 stable_voting | margins | scores | clones monotonicity participation | n m^2 + m^3 2^m | Holliday and Pacuit 2023, Stable Voting; Doering, Brill and Heitzig 2025
 """,
 )
+# the rules of `tournaments`
 TOURNAMENTS = _rules(
     tournaments,
     """
@@ -205,7 +206,9 @@ CRITERIA = (
 )
 
 # %% ../nbs/19_rules.ipynb #3782b787
-def violates(rule: Rule) -> str:
+def violates(
+    rule: Rule,  # to look at
+) -> str:
     """A rule's violations in words.
 
     >>> violates(RULES["borda"])
@@ -216,7 +219,9 @@ def violates(rule: Rule) -> str:
     return rule.fails.replace(" ", ", ") or "none of these"
 
 
-def satisfies(rule: Rule) -> str:
+def satisfies(
+    rule: Rule,  # to look at
+) -> str:
     """The criteria of `CRITERIA` that a rule satisfies, in words.
 
     >>> satisfies(RULES["borda"])

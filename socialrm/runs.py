@@ -94,10 +94,10 @@ def _write(run, ballots, folder, report):
 
 # %% ../nbs/44_runs.ipynb #16754467
 def save(
-    run,  # what the pipeline found
-    ballots: Ballots,
-    folder: Path,
-    report=None,  # the reader's
+    run: Any,  # what the pipeline found
+    ballots: Ballots,  # that the run read
+    folder: Path,  # to write to
+    report: Any = None,  # the reader's
 ) -> None:
     "Write a run's folder: whole or not at all."
     hidden = folder / ".writing"
@@ -138,7 +138,7 @@ def _below(ranks, support):
 
 
 def run_pairs(
-    run,  # what the pipeline found
+    run: Any,  # what the pipeline found
     *,
     least: float | None = None,  # support of a pair that is kept; None: the run's setting
 ) -> Iterator[dict[str, Any]]:  # prompt, chosen, rejected, margin, share; support where known
@@ -180,10 +180,10 @@ ROWS = 4_096  # scored at a time
 class LoadedRun:
     "A finished run, ready to score."
 
-    folder: Path
+    folder: Path  # that it was read from
     config: dict[str, Any]  # config.json
-    individual: Individual
-    social: Reward
+    individual: Individual  # the individual reward model
+    social: Reward  # the social reward model
     encoder: TextEncoder | None = None  # of runs that read embeddings
 
     def score(

@@ -13,7 +13,7 @@ from .profiles import Profile
 
 # %% ../nbs/05_scoring.ipynb #0a9bd15a
 def positional(
-    profile: Profile,
+    profile: Profile,  # the voters' rankings
     vector: Float[ArrayLike, "candidate"],  # points for first place, second place, ...
 ) -> Float[np.ndarray, "contest candidate"]:
     """Mean points per voter; tied candidates share the points of the places they hold together (Young 1975).
@@ -39,7 +39,9 @@ def positional(
     return profile.tally(share[first, last]) / profile.total[:, None]
 
 # %% ../nbs/05_scoring.ipynb #3b876c65
-def plurality(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
+def plurality(
+    profile: Profile,  # the voters' rankings
+) -> Float[np.ndarray, "contest candidate"]:
     """Share of first places.
 
     >>> from socialrm.profiles import profile
@@ -49,7 +51,9 @@ def plurality(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
     return positional(profile, np.arange(profile.n_candidates) == 0)
 
 
-def antiplurality(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
+def antiplurality(
+    profile: Profile,  # the voters' rankings
+) -> Float[np.ndarray, "contest candidate"]:
     """Share of voters who do not put the candidate last.
 
     >>> from socialrm.profiles import profile
@@ -60,7 +64,7 @@ def antiplurality(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
 
 # %% ../nbs/05_scoring.ipynb #e1d00544
 def k_approval(
-    profile: Profile,
+    profile: Profile,  # the voters' rankings
     k: int = 2,  # places that count, at most all but one
 ) -> Float[np.ndarray, "contest candidate"]:
     """Share of voters who put the candidate among their first `k`.
@@ -74,7 +78,9 @@ def k_approval(
     return positional(profile, np.arange(profile.n_candidates) < k)
 
 
-def dowdall(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
+def dowdall(
+    profile: Profile,  # the voters' rankings
+) -> Float[np.ndarray, "contest candidate"]:
     """Mean of 1 over the place counted from one (Nauru; Fraenkel and Grofman 2014).
 
     >>> from socialrm.profiles import profile
@@ -84,7 +90,9 @@ def dowdall(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
     return positional(profile, 1 / (1 + np.arange(profile.n_candidates)))
 
 # %% ../nbs/05_scoring.ipynb #c74a35f3
-def borda(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
+def borda(
+    profile: Profile,  # the voters' rankings
+) -> Float[np.ndarray, "contest candidate"]:
     """Mean number of candidates ranked below, ties counting one half (Borda 1781).
 
     >>> from socialrm.profiles import profile
@@ -97,7 +105,7 @@ def borda(profile: Profile) -> Float[np.ndarray, "contest candidate"]:
 
 # %% ../nbs/05_scoring.ipynb #bb71fdaa
 def random_ballot(
-    profile: Profile,
+    profile: Profile,  # the voters' rankings
     draw: Float[np.ndarray, "contest"],  # uniform on [0, 1), one per contest
 ) -> Float[np.ndarray, "contest candidate"]:
     """Points that order candidates as one drawn voter does: how many that voter ranks below (Gibbard 1977).

@@ -9,7 +9,7 @@ __all__ = ['SCHEMA', 'write_shard', 'Shards', 'read_group', 'as_examples', 'wind
 """Ballots in Parquet shards, one row a rater, and the windows of raters that a training step draws from."""
 
 # %% ../nbs/82_shards.ipynb #cd84ed2e
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Int
+from jaxtyping import Array, Int
 
 from .individual import Examples
 
@@ -34,9 +34,9 @@ def _lists(values, lengths, kind):
 
 
 def write_shard(
-    path: Path,
+    path: Path,  # a new file
     pair: Int[np.ndarray, "ballot place"],  # -1 padding, at the end
-    rank: Int[np.ndarray, "ballot place"],
+    rank: Int[np.ndarray, "ballot place"],  # 0 is best, equal is tied
     count: Int[np.ndarray, " rater"],  # ballots of each
     group: int = 1_000,  # raters in a row group
 ) -> None:
@@ -65,7 +65,12 @@ class Shards:
     left_out: int  # raters in row groups that are not full
 
     @classmethod
-    def open(cls, folder: str | Path, ballots: int, places: int) -> "Shards":
+    def open(
+        cls,
+        folder: str | Path,  # of *.parquet files
+        ballots: int,  # of one rater, at most
+        places: int,  # of one ballot, at most
+    ) -> "Shards":
         "Read the footers. `ValueError` where a file is no shard, or there is none."
         groups = []
         for path in sorted(Path(folder).glob("*.parquet")):
@@ -82,13 +87,18 @@ class Shards:
         kept = tuple((path, i) for path, i, n in groups if n == full)
         return cls(kept, full, ballots, places, sum(n for *_, n in groups if n < full))
 
-    def order(self, seed: int, epoch: int) -> Int[np.ndarray, " group"]:
+    def order(
+        self,
+        seed: int,  # with the epoch's number, decides the order
+        epoch: int,  # number
+    ) -> Int[np.ndarray, " group"]:
         "Row groups as an epoch reads them."
         return np.random.default_rng([seed, epoch]).permutation(len(self.groups))
 
 # %% ../nbs/82_shards.ipynb #9c54040c
 def read_group(
-    shards: Shards, number: int
+    shards: Shards,  # where to read
+    number: int,  # of the row group
 ) -> tuple[Int[np.ndarray, "rater ballot place"], Int[np.ndarray, "rater ballot place"]]:
     "Pairs and ranks of a row group, -1 padding."
     path, group = shards.groups[number]
@@ -108,7 +118,11 @@ def read_group(
     return found[0], found[1]
 
 # %% ../nbs/82_shards.ipynb #b8332098
-def as_examples(pair, rank, inputs: tuple) -> tuple[Examples, Int[np.ndarray, " rater"]]:
+def as_examples(
+    pair: Int[np.ndarray, "rater ballot place"],  # row in the table of pairs, -1 padding
+    rank: Int[np.ndarray, "rater ballot place"],  # 0 is best, equal is tied
+    inputs: tuple,  # arrays of the interpretation, for the whole table of pairs
+) -> tuple[Examples, Int[np.ndarray, " rater"]]:
     "What the individual model's objective reads: ballots, and the raters to draw from."
     raters, ballots, places = pair.shape
     count = (pair[:, :, 0] >= 0).sum(axis=1)
@@ -120,13 +134,13 @@ def as_examples(pair, rank, inputs: tuple) -> tuple[Examples, Int[np.ndarray, " 
 
 
 def windows(
-    shards: Shards,
+    shards: Shards,  # where to read
     inputs: tuple,  # of the interpretation, for the whole table of pairs
     *,
     chunk: int,  # steps that draw from one window: `Optimisation.chunk`
     groups: int = 8,  # row groups in a window
-    seed: int,
-):
+    seed: int,  # decides the order of row groups
+) -> Callable[[int], tuple[Examples, Int[Array, " rater"]]]:
     "A function from a chunk's first step to its window, for `fit`."
     groups = min(groups, len(shards.groups))
     each = len(shards.groups) // groups  # windows in an epoch
@@ -140,7 +154,9 @@ def windows(
     return window
 
 
-def every_rater(shards: Shards) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def every_rater(
+    shards: Shards,  # where to read
+) -> Iterator[tuple[Int[np.ndarray, "rater ballot place"], Int[np.ndarray, "rater ballot place"]]]:
     "All row groups in order."
     for number in range(len(shards.groups)):
         yield read_group(shards, number)

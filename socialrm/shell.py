@@ -50,7 +50,7 @@ def load_ratings(
     source: str | None,  # a file, a data set's name, or None: Tennessee
     *,
     unranked: str = "unknown",  # for files: what a ballot leaves out is "unknown" or tied "last"
-    **layout,  # for files and folders: of `load_any`
+    **layout: Any,  # for files and folders: of `load_any`
 ) -> tuple[Any, Any]:  # ballots; the reader's report, None where nothing was read
     "Ballots from where a user points to."
     if source is None:
@@ -71,7 +71,9 @@ def load_ratings(
 
 # %% ../nbs/75_shell.ipynb #87121fa8
 @contextmanager
-def output(path: Path | None) -> Iterator:
+def output(
+    path: Path | None,  # None: stdout
+) -> Iterator:
     "A text file to write to, or stdout."
     import sys
 
@@ -82,7 +84,10 @@ def output(path: Path | None) -> Iterator:
             yield out
 
 # %% ../nbs/75_shell.ipynb #a0180647
-def check_folder(out, force):
+def check_folder(
+    out: Path,  # to write to
+    force: bool,  # whether it may hold something
+) -> None:
     "Refuse what would be overwritten before anything is computed."
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: give --out a folder")
@@ -90,14 +95,25 @@ def check_folder(out, force):
         raise ValueError(f"{out} is not empty: choose another --out, or add --force")
 
 
-def text_encoder(encoder, device, batch_size, cache):
+def text_encoder(
+    encoder: str | None,  # a folder or a hub's name; None: the default
+    device: str,  # where it runs
+    batch_size: int,  # texts at a time
+    cache: Path | None,  # folder that keeps embeddings
+) -> Any:  # a `TextEncoder`
     "The encoder with its options."
     from socialrm.embeddings import DEFAULT, TextEncoder
 
     return TextEncoder(encoder or DEFAULT, device=device, batch=batch_size, cache=cache)
 
 
-def load_run(folder, encoder, device, batch_size, cache):
+def load_run(
+    folder: Path,  # of the run
+    encoder: str | None,  # a folder or a hub's name; None: the default
+    device: str,  # where it runs
+    batch_size: int,  # texts at a time
+    cache: Path | None,  # folder that keeps embeddings
+) -> Any:  # a `LoadedRun`
     "A run, and how it reads text."
     from dataclasses import replace
 
@@ -144,12 +160,18 @@ class Progress:
             self.bar.close()
 
 # %% ../nbs/75_shell.ipynb #e0b8b36f
-def plain(text):
+def plain(
+    text: str,  # any
+) -> str:
     "A user's text on one line, without what steers terminals."
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
-def top(social, most=5, characters=30):
+def top(
+    social: dict,  # contests of `read_orders`
+    most: int = 5,  # contests, and candidates of each
+    characters: int = 30,  # of a name, at most
+) -> Iterator[str]:
     "The first contests' orders as lines, of their first candidates."
     from socialrm.findings import many
     from socialrm.palette import order_label

@@ -77,6 +77,7 @@ def _approval(
     return {frozenset(int(c) for c in slate) for slate in won}
 
 
+# name -> how a slate is counted
 COUNTS: dict[str, Callable] = {
     "stv": _stv,
     "sequential_pav": partial(_approval, rule="seqpav"),
@@ -123,7 +124,10 @@ def _distinct(profile: Profile, contest: int):
     return ballots[value > 0], value[value > 0]
 
 # %% ../nbs/35_slates.ipynb #bb659117
-def stv(profile: Profile, seats: int) -> Float[np.ndarray, "contest candidate"]:
+def stv(
+    profile: Profile,  # the voters' rankings
+    seats: int,  # of the slate
+) -> Float[np.ndarray, "contest candidate"]:
     """Single transferable vote, Droop quota, weighted inclusive Gregory transfers (Tideman 1995; Woodall 1994).
 
     >>> from socialrm.profiles import profile
@@ -133,7 +137,10 @@ def stv(profile: Profile, seats: int) -> Float[np.ndarray, "contest candidate"]:
     return _on_slates(profile, seats, "stv")
 
 
-def sequential_pav(profile: Profile, seats: int) -> Float[np.ndarray, "contest candidate"]:
+def sequential_pav(
+    profile: Profile,  # the voters' rankings
+    seats: int,  # of the slate
+) -> Float[np.ndarray, "contest candidate"]:
     """Sequential proportional approval of as many places as seats (Thiele 1895).
 
     >>> from socialrm.profiles import profile
@@ -143,7 +150,10 @@ def sequential_pav(profile: Profile, seats: int) -> Float[np.ndarray, "contest c
     return _on_slates(profile, seats, "sequential_pav")
 
 
-def phragmen(profile: Profile, seats: int) -> Float[np.ndarray, "contest candidate"]:
+def phragmen(
+    profile: Profile,  # the voters' rankings
+    seats: int,  # of the slate
+) -> Float[np.ndarray, "contest candidate"]:
     """Sequential Phragmen on approval of as many places as seats (Phragmen 1894).
 
     >>> from socialrm.profiles import profile
@@ -153,7 +163,10 @@ def phragmen(profile: Profile, seats: int) -> Float[np.ndarray, "contest candida
     return _on_slates(profile, seats, "phragmen")
 
 # %% ../nbs/35_slates.ipynb #72f29129
-def equal_shares(profile: Profile, seats: int) -> Float[np.ndarray, "contest candidate"]:
+def equal_shares(
+    profile: Profile,  # the voters' rankings
+    seats: int,  # of the slate
+) -> Float[np.ndarray, "contest candidate"]:
     """Method of equal shares on approval of as many places as seats (Peters and Skowron 2020).
 
     >>> from socialrm.profiles import profile

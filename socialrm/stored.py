@@ -26,12 +26,17 @@ from .ballots import Vocabulary
 from .pairs import Pairs
 
 # %% ../nbs/71_stored.ipynb #e05ca9a9
-def as_dict(config) -> dict[str, Any]:
+def as_dict(
+    config: Any,  # a dataclass
+) -> dict[str, Any]:
     "A configuration as plain values."
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-def from_dict(kind: type, values: dict[str, Any]):
+def from_dict(
+    kind: type,  # a dataclass
+    values: dict[str, Any],  # by field
+) -> Any:  # of that kind
     "A configuration back from plain values. `ValueError` names a field that does not fit."
     hints = typing.get_type_hints(kind)
     unknown = sorted(set(values) - {field.name for field in dataclasses.fields(kind)})
@@ -61,12 +66,18 @@ def _flat(model):
     return {".".join(str(getattr(k, "key", k)) for k in path): leaf for path, leaf in leaves}
 
 
-def save_model(model: nnx.Module, path: Path) -> None:
+def save_model(
+    model: nnx.Module,  # any
+    path: Path,  # a safetensors file
+) -> None:
     "Write a model's parameters."
     save_file({name: np.asarray(leaf) for name, leaf in _flat(model).items()}, path)
 
 
-def load_model(model: nnx.Module, path: Path) -> None:
+def load_model(
+    model: nnx.Module,  # filled in place
+    path: Path,  # a safetensors file
+) -> None:
     "Read parameters into a model of the same shape. `ValueError` where file and model differ."
     try:
         stored = load_file(path)
@@ -89,7 +100,10 @@ def load_model(model: nnx.Module, path: Path) -> None:
     nnx.update(model, current)
 
 
-def save_pairs(pairs: Pairs, path: Path) -> None:
+def save_pairs(
+    pairs: Pairs,  # to write
+    path: Path,  # a JSON file
+) -> None:
     "Write what a model can score: prompts, completions, and which go together."
     v = pairs.vocabulary
     names = ("prompts", "completions", "prompt_texts", "completion_texts")
@@ -98,7 +112,9 @@ def save_pairs(pairs: Pairs, path: Path) -> None:
     path.write_text(json.dumps(table, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load_pairs(path: Path) -> Pairs:
+def load_pairs(
+    path: Path,  # of `save_pairs`
+) -> Pairs:
     "What `save_pairs` wrote."
     table = json.loads(path.read_text(encoding="utf-8"))
     texts = {

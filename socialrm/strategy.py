@@ -41,7 +41,7 @@ def better_for(
 # %% ../nbs/13_strategy.ipynb #810d9f45
 def gains(
     ranks: Int[np.ndarray, "voter candidate"],  # without ties
-    rule: str | Rule,
+    rule: str | Rule,  # a name, or a rule
     *,
     coalition: int = 1,  # voters with the same ranks who change theirs together
     reports: Int[np.ndarray, "report candidate"] | None = None,  # what to try; default: all orders
@@ -67,7 +67,9 @@ def gains(
     return None
 
 # %% ../nbs/13_strategy.ipynb #d9a4ad6e
-def every_order(m: int) -> Int[np.ndarray, "order candidate"]:
+def every_order(
+    m: int,  # candidates
+) -> Int[np.ndarray, "order candidate"]:
     """All strict orders of up to five candidates, as ranks.
 
     >>> every_order(3).shape
@@ -87,15 +89,17 @@ class Share:
     (0.05, [0.022, 0.112])
     """
 
-    count: int
-    trials: int
+    count: int  # of manipulable profiles
+    trials: int  # profiles drawn
 
     @property
     def share(self) -> float:
+        "Of the profiles."
         return self.count / self.trials
 
     @property
     def interval(self) -> tuple[float, float]:
+        "95% confidence (Wilson 1927)."
         z, n, p = 1.959964, self.trials, self.count / self.trials
         centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return (
@@ -105,11 +109,11 @@ class Share:
 
 # %% ../nbs/13_strategy.ipynb #f6188a71
 def manipulable(
-    rule: str | Rule,
+    rule: str | Rule,  # a name, or a rule
     *,
-    rng: np.random.Generator,
-    candidates: int = 3,
-    voters: int = 11,
+    rng: np.random.Generator,  # decides what is drawn
+    candidates: int = 3,  # in each profile
+    voters: int = 11,  # in each profile
     coalition: float = 0.0,  # share of the voters who act together; 0: one voter
     trials: int = 200,  # profiles, every order equally likely for every voter
 ) -> Share:
@@ -126,7 +130,9 @@ def manipulable(
     return Share(count, trials)
 
 # %% ../nbs/13_strategy.ipynb #6cf468a9
-def resolute(rule: str | Rule) -> Rule:
+def resolute(
+    rule: str | Rule,  # a name, or a rule
+) -> Rule:
     """The rule with every tie broken in favour of the candidate with the lower index.
 
     >>> aggregate([[0, 1], [1, 0]], resolute("borda")).ranks
@@ -143,11 +149,11 @@ def resolute(rule: str | Rule) -> Rule:
 # %% ../nbs/13_strategy.ipynb #6aa20e12
 def pushed(
     ranks: Int[np.ndarray, "voter candidate"],  # without ties
-    rule: str | Rule,
+    rule: str | Rule,  # a name, or a rule
     candidate: int,  # whom the coalition puts first
     share: float,  # of the voters, drawn at random
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> tuple[float, int]:
     """Share of pairs that the coalition turns around in the social order, and places by which its candidate rises.
 
@@ -166,7 +172,10 @@ def pushed(
     return turned(honest.ranks, moved.ranks), int(honest.ranks[candidate] - moved.ranks[candidate])
 
 # %% ../nbs/13_strategy.ipynb #556b9abe
-def turned(one: Int[np.ndarray, "candidate"], other: Int[np.ndarray, "candidate"]) -> float:
+def turned(
+    one: Int[np.ndarray, "candidate"],  # ranks
+    other: Int[np.ndarray, "candidate"],  # ranks
+) -> float:
     """Share of pairs that two orders rank the other way round, a tie in one of them counting half.
 
     >>> turned(np.array([0, 1, 2]), np.array([1, 0, 2]))

@@ -12,6 +12,7 @@ __all__ = ['PLACES', 'resampled_weights', 'redrawn_weights', 'affordable', 'resa
 # %% ../nbs/45_support.ipynb #f9160091
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -22,10 +23,10 @@ from .refits import refitted_weights
 # %% ../nbs/45_support.ipynb #7f4792b1
 def resampled_weights(
     rater: Int[np.ndarray, " voter"],  # whose ballots a voter completes, -1 for a simulated voter
-    weight: Float[np.ndarray, " voter"],
-    resamples: int,
+    weight: Float[np.ndarray, " voter"],  # of the voters
+    resamples: int,  # how many
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Float[np.ndarray, "resample voter"]:
     "Weights of voters when raters are drawn with replacement."
     who, voter = np.unique(rater, return_inverse=True)
@@ -35,10 +36,10 @@ def resampled_weights(
 
 def redrawn_weights(
     rater: Int[np.ndarray, " voter"],  # whose ballots a voter completes, -1 for a simulated voter
-    weight: Float[np.ndarray, " voter"],
-    resamples: int,
+    weight: Float[np.ndarray, " voter"],  # of the voters
+    resamples: int,  # how many
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Float[np.ndarray, "resample voter"]:
     "Weights of voters when each rater's completed ballots are drawn with replacement; raters keep their weight."
     order = np.argsort(rater, kind="stable")
@@ -90,7 +91,7 @@ def affordable(
 def resampled_ranks(
     ranks: Int[np.ndarray, "voter candidate"],  # of one contest
     rule: str,  # a name
-    weights: Float[np.ndarray, "resample voter"],
+    weights: Float[np.ndarray, "resample voter"],  # of the voters, in each resample
     *,
     utilities: Float[np.ndarray, "voter candidate"] | None = None,  # for cardinal rules
     seats: int | None = None,  # of slates
@@ -115,7 +116,9 @@ def resampled_ranks(
     return social_order(scores / tally.total[:, None] if rule.per_voter else scores).ranks
 
 
-def above(ranks: Int[np.ndarray, "resample candidate"]) -> Float[np.ndarray, "candidate candidate"]:
+def above(
+    ranks: Int[np.ndarray, "resample candidate"],  # 0 is best
+) -> Float[np.ndarray, "candidate candidate"]:
     "How often the row's candidate is strictly above the column's."
     return (ranks[:, :, None] < ranks[:, None, :]).mean(axis=0)
 
@@ -127,8 +130,8 @@ class Support:
     raters: Float[np.ndarray, "contest candidate candidate"]  # over resampled raters
     draws: Float[np.ndarray, "contest candidate candidate"]  # over redrawn voters: Monte Carlo
     seeds: Float[np.ndarray, "contest candidate candidate"] | None  # over trainings
-    resamples: int
-    trainings: int = 1
+    resamples: int  # over which the shares are taken
+    trainings: int = 1  # this one counted
 
     @property
     def pairs(self) -> Float[np.ndarray, "contest candidate candidate"]:
@@ -140,13 +143,13 @@ class Support:
 class Resampler:
     "Collects the support of every contest while a run votes."
 
-    rule: str
+    rule: str  # a name
     raters: Float[np.ndarray, "resample voter"]  # weights when raters are resampled
     draws: Float[np.ndarray, "resample voter"]  # weights when voters are redrawn
     without: Float[np.ndarray, " voter"]  # weights when held-out raters do not vote
     step: int = 1  # every how many-th voter is read
     options: dict = field(default_factory=dict)  # of `resampled_ranks`
-    found: list = field(default_factory=list)
+    found: list = field(default_factory=list)  # of each contest: `above` of raters and of draws
     order_without: list = field(default_factory=list)  # ranks of each contest without the held-out raters
 
     def __post_init__(self):
@@ -182,15 +185,15 @@ class Resampler:
 
 # %% ../nbs/45_support.ipynb #493a713c
 def resampler(
-    rule: str,
-    electorate,  # voters: z, rater, weight
-    learned,  # mean, sigma and density of the raters, and the individual model's held-out raters
-    weight: Float[np.ndarray, " rater"],
+    rule: str,  # a name
+    electorate: Any,  # voters: z, rater, weight
+    learned: Any,  # mean, sigma and density of the raters, and the individual model's held-out raters
+    weight: Float[np.ndarray, " rater"],  # of the raters
     places: int,  # voters x candidates, over all contests
     resamples: int,  # at most
     *,
-    rng: np.random.Generator,
-    **options,  # of `resampled_ranks`
+    rng: np.random.Generator,  # decides what is drawn
+    **options: Any,  # of `resampled_ranks`
 ) -> Resampler:
     "A `Resampler` for these voters."
     resamples, step = affordable(rule, resamples, places)
@@ -228,7 +231,7 @@ def holds(
 
 def contest_support(
     ranks: Int[np.ndarray, "contest candidate"],  # of the social order
-    pairs: Float[np.ndarray, "contest candidate candidate"],
+    pairs: Float[np.ndarray, "contest candidate candidate"],  # how often the row is strictly above the column
 ) -> Float[np.ndarray, " contest"]:  # 1 where all is tied
     "The support of the weakest adjacent strict pair."
     return np.array([np.min(p[neighbours(r)], initial=1.0) for r, p in zip(ranks, pairs)])
@@ -236,8 +239,8 @@ def contest_support(
 # %% ../nbs/45_support.ipynb #8749214f
 def undecided_pairs(
     ranks: Int[np.ndarray, "contest candidate"],  # of the social order, -1 padding
-    pairs: Float[np.ndarray, "contest candidate candidate"],
-    least: float,
+    pairs: Float[np.ndarray, "contest candidate candidate"],  # how often the row is strictly above the column
+    least: float,  # support that decides a pair
 ) -> Bool[np.ndarray, "contest candidate candidate"]:
     "Strict pairs of the order with less support than that."
     there = (ranks >= 0)[:, :, None] & (ranks >= 0)[:, None, :]
@@ -245,9 +248,9 @@ def undecided_pairs(
 
 
 def support_rows(
-    ranks: Int[np.ndarray, "contest candidate"],
-    support: Support,
-    least: float,
+    ranks: Int[np.ndarray, "contest candidate"],  # of the social order, -1 padding
+    support: Support,  # of the same contests
+    least: float,  # support that decides a pair
 ) -> list[dict]:  # one a contest
     "Support, Monte Carlo error and undecided pairs of each contest."
     whole = contest_support(ranks, support.pairs)

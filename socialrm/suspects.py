@@ -26,12 +26,12 @@ MOST_PLACES = 20_000_000  # of all ballots: beyond, raters are not judged
 
 
 def rater_tallies(
-    ballots: Ballots,
-    contests: Contests,
-    learned,  # mean and sigma of the raters
-    voters: Electorate,
+    ballots: Ballots,  # of all raters
+    contests: Contests,  # that are voted on
+    learned: Any,  # mean and sigma of the raters
+    voters: Electorate,  # who votes
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Tallies | None:  # None where there are too many raters and candidates to keep
     "What collects each rater's part of the margins."
     kept = ballots.n_raters * int((contests.mask.sum(axis=1) ** 2).sum())
@@ -44,12 +44,12 @@ def rater_tallies(
 
 # %% ../nbs/95_suspects.ipynb #9520e4dd
 def judge_raters(
-    ballots: Ballots,
-    learned,  # individual model, mean, sigma and temperature of the raters
+    ballots: Ballots,  # of all raters
+    learned: Any,  # individual model, mean, sigma and temperature of the raters
     tallies: Tallies | None,  # that saw all contests
-    rule: str,
+    rule: str,  # of the run, a name
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:  # a row for each rater; the summary
     "Reliability and influence of every rater; nothing where there are too many."
     if ballots.rank.size > MOST_PLACES or ballots.n_raters < 2:
@@ -69,8 +69,8 @@ def judge_raters(
 
 
 def rater_rows(
-    found: Reliability,
-    moves: Influence | None,
+    found: Reliability,  # of all raters
+    moves: Influence | None,  # of all raters; None: not known
 ) -> list[dict[str, Any]]:  # the least reliable first
     "Raters by number, with reliability, evidence in nats, the source of copies, and influence."
     rows, number = [], lambda rater: f"rater {rater + 1}"
@@ -92,7 +92,7 @@ def rater_rows(
 def suspect_table(
     folder: str | Path,  # of a run
     said: Mapping[str, Any],  # of `judge_raters`
-    most: int = 20,
+    most: int = 20,  # raters to name
 ) -> tuple[str, list[dict[str, str]]]:  # sentences; rows of raters.csv
     "What the report says of suspects: nothing where raters were not judged."
     path = Path(folder) / "raters.csv"
@@ -110,6 +110,7 @@ def suspect_table(
     return words, rows
 
 
+# story -> what such raters do
 HOW = {
     "random": "rank as if at random",
     "reversed": "as if upside down",

@@ -11,6 +11,7 @@ __all__ = ['VOTERS', 'CONTESTS', 'Tallies', 'count_block', 'tally', 'stream_vote
 # %% ../nbs/81_tallies.ipynb #61d069cd
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,14 +37,23 @@ class Tallies:
 
     above: Int[np.ndarray, "contest candidate candidate"]  # voters who put the row above the column
     places: Int[np.ndarray, "contest candidate place"]  # voters who put the candidate in the place
-    voters: int = 0
+    voters: int = 0  # seen so far
 
     @property
     def margins(self) -> Int[np.ndarray, "contest candidate candidate"]:
         "Voters for the row over the column, less the reverse."
         return self.above - np.swapaxes(self.above, 1, 2)
 
-    def add(self, above, places, voters: int) -> None:
+    def add(
+        self,
+        above: Int[
+            Array, "contest candidate candidate"
+        ],  # voters of the chunk who put the row above the column
+        places: Int[
+            Array, "contest candidate place"
+        ],  # voters of the chunk who put the candidate in the place
+        voters: int,  # of the chunk
+    ) -> None:
         "Take in a chunk."
         self.above += np.asarray(above, np.int64)
         self.places += np.asarray(places, np.int64)
@@ -91,7 +101,7 @@ def _chunk(graph, sampled, params, z, counted, blocks, where, temperature, key):
 
 # %% ../nbs/81_tallies.ipynb #66ce0bd9
 def tally(
-    individual: Individual,
+    individual: Individual,  # trained
     voters: Iterable[
         Float[np.ndarray, "voter latent"]
     ],  # chunks of at most `VOTERS`; all but the last are full
@@ -99,7 +109,7 @@ def tally(
     *,
     temperature: float = 1.0,  # of Plackett-Luce
     orders: str = "sampled",  # or "modal": rewards sorted
-    key: jax.Array,
+    key: jax.Array,  # decides what is drawn
 ) -> Tallies:
     "Margins and places of all contests, in memory that does not grow with the voters. `ValueError` on a chunk that is too large."
     table, prompt = contests.completion, contests.prompt
@@ -127,8 +137,8 @@ def tally(
 
 # %% ../nbs/81_tallies.ipynb #ec70bdfb
 def stream_voters(
-    density,  # anything with `sample`
-    voters: int,
+    density: Any,  # anything with `sample`
+    voters: int,  # how many to sample
     *,
     seed: int,  # a chunk's voters depend on it and on the chunk's number
 ) -> Iterator[Float[np.ndarray, "voter latent"]]:
@@ -138,7 +148,7 @@ def stream_voters(
 
 # %% ../nbs/81_tallies.ipynb #ac34f7fe
 def order_tallies(
-    tallies: Tallies,
+    tallies: Tallies,  # of `tally`
     rule: str,  # a name; of a rule of margins or support, or "borda", "plurality", "veto"
 ) -> SocialOrder:
     "The rule's order of every contest without padding. `ValueError` where the rule needs the rankings themselves."

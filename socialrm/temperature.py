@@ -27,7 +27,7 @@ def ballot_log_likelihood(
     scored: Float[Array, "voter ballot place"],  # rewards of each ballot's items
     rank: Int[Array, "ballot place"],  # 0 is best, equal is tied
     where: Bool[Array, "ballot place"],  # False is padding
-    temperatures: Float[Array, " temperature"],
+    temperatures: Float[Array, " temperature"],  # to try
 ) -> Float[Array, " temperature"]:  # nats a choice
     "Mean log likelihood of whole ballots under a voter drawn at random, at each temperature."
     each = jax.vmap(jax.vmap(list_mle), (0, None, None))
@@ -39,7 +39,7 @@ def ballot_log_likelihood(
 @jax.jit
 def comparison_log_likelihood(
     gap: Float[Array, "voter comparison"],  # reward of the chosen less that of the rejected
-    temperatures: Float[Array, " temperature"],
+    temperatures: Float[Array, " temperature"],  # to try
 ) -> Float[Array, " temperature"]:  # nats a comparison
     "Mean log probability that a voter drawn at random agrees with a comparison, at each temperature."
     agree = lambda t: jnp.log(jax.nn.sigmoid(gap / t).mean(axis=0) + 1e-9).mean()
@@ -47,11 +47,11 @@ def comparison_log_likelihood(
 
 # %% ../nbs/27_temperature.ipynb #d32098bb
 def draw_comparisons(
-    ballots: Ballots,
+    ballots: Ballots,  # to draw from
     rows: Int[np.ndarray, " row"],  # ballots to draw from
     n: int,  # draws
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> tuple[
     Int[np.ndarray, " comparison"], Int[np.ndarray, "comparison 2"]
 ]:  # ballots; completions, the chosen first
@@ -67,14 +67,14 @@ def draw_comparisons(
 
 
 def fit_temperature(
-    individual: Individual,
+    individual: Individual,  # trained
     ballots: Ballots,  # all raters', over the vocabulary trained on
     z: Float[np.ndarray, "voter latent"],  # simulated voters
     *,
     voters: int = 256,  # of them used
     most: int = 512,  # ballots used whole
     comparisons: int = 8_192,  # drawn
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> tuple[float, Float[np.ndarray, " temperature"]]:  # the temperature; the score at each of `TEMPERATURES`
     "Fit on the raters held out from training, on everybody where nobody was; 1 where all is tied."
     held = np.isin(ballots.rater, individual.held_out)

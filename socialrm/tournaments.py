@@ -18,7 +18,9 @@ from .pairwise import reachable
 from .profiles import in_blocks
 
 # %% ../nbs/07_tournaments.ipynb #318a403d
-def subsets(m: int) -> list[tuple[int, int, Int[np.ndarray, "set"]]]:
+def subsets(
+    m: int,  # candidates
+) -> list[tuple[int, int, Int[np.ndarray, "set"]]]:
     """All (size, candidate x, sets of that size without x), small sets first; sets are the bits of integers.
 
     >>> [(size, x, sets.tolist()) for size, x, sets in subsets(2)]
@@ -63,7 +65,9 @@ def _gain(
 TABLE = 16
 
 
-def kemeny(margins: Float[np.ndarray, "contest candidate candidate"]) -> Int[np.ndarray, "contest candidate"]:
+def kemeny(
+    margins: Float[np.ndarray, "contest candidate candidate"],  # voters for the row less those for the column
+) -> Int[np.ndarray, "contest candidate"]:
     """Each candidate's best place in any Kemeny order, from 0 (Kemeny 1959); exact, ties too; warns where a cycle of more than 16 is not searched out.
 
     >>> kemeny(np.array([[[0, 5, -3], [-5, 0, 7], [3, -7, 0]]]))
@@ -77,7 +81,9 @@ def kemeny(margins: Float[np.ndarray, "contest candidate candidate"]) -> Int[np.
     return in_blocks(_best_places, margins, m * 2**m)
 
 
-def slater(margins: Float[np.ndarray, "contest candidate candidate"]) -> Int[np.ndarray, "contest candidate"]:
+def slater(
+    margins: Float[np.ndarray, "contest candidate candidate"],  # voters for the row less those for the column
+) -> Int[np.ndarray, "contest candidate"]:
     """Each candidate's best place in any Slater order: Kemeny's rule on the signs of margins (Slater 1961).
 
     >>> slater(np.array([[[0, 5, -3], [-5, 0, 7], [3, -7, 0]]]))
@@ -100,11 +106,12 @@ class KemenyOrder:
 
     @property
     def proven(self) -> bool:
+        "Whether no order does better."
         return self.bound - self.total <= 1e-6 * max(1.0, abs(self.total))
 
 # %% ../nbs/07_tournaments.ipynb #03f6f097
 def kemeny_order(
-    margins: Float[np.ndarray, "candidate candidate"],
+    margins: Float[np.ndarray, "candidate candidate"],  # voters for the row less those for the column
     time_limit: float = 60.0,  # seconds for the solver
 ) -> KemenyOrder:
     """One Kemeny order by integer programming (HiGHS), with proof or gap; for any number of candidates.
@@ -209,7 +216,9 @@ def _by_components(margins: Float[np.ndarray, "candidate candidate"]) -> Int[np.
     return places
 
 # %% ../nbs/07_tournaments.ipynb #1a7b5911
-def banks(margins: Float[np.ndarray, "contest candidate candidate"]) -> Bool[np.ndarray, "contest candidate"]:
+def banks(
+    margins: Float[np.ndarray, "contest candidate candidate"],  # voters for the row less those for the column
+) -> Bool[np.ndarray, "contest candidate"]:
     """Tops of majority chains that nobody can be put on top of (Banks 1985); at most 16 candidates.
 
     >>> banks(np.array([[[0, 1, 1], [-1, 0, 1], [-1, -1, 0]]]))

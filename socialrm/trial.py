@@ -24,7 +24,7 @@ class Questions:
     "Comparisons to predict."
 
     rater: Int[np.ndarray, " comparison"]  # in the held-out ballots
-    prompt: Int[np.ndarray, " comparison"]
+    prompt: Int[np.ndarray, " comparison"]  # index
     better: Int[np.ndarray, " comparison"]  # completion
     worse: Int[np.ndarray, " comparison"]  # completion
 
@@ -59,8 +59,8 @@ def correct(
 
 
 def standard_error(
-    difference: Float[np.ndarray, " comparison"],
-    rater: Int[np.ndarray, " comparison"],
+    difference: Float[np.ndarray, " comparison"],  # of each comparison
+    rater: Int[np.ndarray, " comparison"],  # who made it
 ) -> float:
     "Of the mean difference, with raters as clusters."
     away = np.bincount(rater, difference - difference.mean())
@@ -71,11 +71,11 @@ def standard_error(
 class Trial:
     "Accuracies on held-out raters' hidden comparisons."
 
-    raters: int
-    comparisons: int
-    individual: float
-    social: float
-    vanilla: float
+    raters: int  # held out
+    comparisons: int  # asked
+    individual: float  # accuracy of the individual model, 0 to 1
+    social: float  # accuracy of the social order
+    vanilla: float  # accuracy of the vanilla model
     individual_error: float  # standard error of individual less vanilla
     social_error: float  # standard error of social less vanilla
 
@@ -87,11 +87,11 @@ class Trial:
 def trial(
     individual: Individual,  # that did not see the held-out raters
     ballots: Ballots,  # of everybody
-    contests: Contests,
+    contests: Contests,  # that the ranks are of
     social: Int[np.ndarray, "contest candidate"],  # ranks of a social order without the held-out raters
     vanilla: Float[np.ndarray, " pair"],  # rewards of a vanilla model without them
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Trial | None:  # None where nobody was held out, or nothing can be asked
     "Predict the held-out raters."
     out = np.isin(np.arange(ballots.n_raters), individual.held_out)
@@ -128,10 +128,10 @@ LEAST = 10  # held-out raters for a verdict
 
 
 def advice(
-    found: Trial | None,
-    rule: str,
+    found: Trial | None,  # of `trial`
+    rule: str,  # its name
     changed: int,  # contests with another winner than vanilla's
-    contests: int,
+    contests: int,  # how many there are
 ) -> str:  # a sentence or two
     "Use this, or vanilla is as good here, because."
     if found is None:

@@ -17,7 +17,7 @@ from .individual import Individual, interpretation_inputs
 
 # %% ../nbs/53_unseen.ipynb #0170b257
 def rated_by_alike(
-    ballots: Ballots,
+    ballots: Ballots,  # of all raters
     mean: Float[np.ndarray, "rater latent"],  # preference means
     sigma: Float[np.ndarray, " rater"],  # their standard deviations
     *,
@@ -39,7 +39,7 @@ RIDGE = 0.05
 
 
 def prompt_support(
-    individual: Individual,
+    individual: Individual,  # trained
     ballots: Ballots,  # that it was trained on
     mean: Float[np.ndarray, "rater latent"],  # preference means
     sigma: Float[np.ndarray, " rater"],  # their standard deviations

@@ -214,7 +214,7 @@ _FIXED, _A_STEP, _AN_ELEMENT, _A_VOTE = 30.0, 2e-3, 1e-6, 5e-6
 
 
 def estimate(
-    ballots: Ballots,
+    ballots: Ballots,  # to look at
     *,
     steps: int = 3000,  # of the individual model
     batch: int = 128,  # raters a step
@@ -230,7 +230,7 @@ def estimate(
 
 # %% ../nbs/43_validate.ipynb #f8ff65c3
 def validate(
-    ballots: Ballots,
+    ballots: Ballots,  # to look at
     report: ReadReport | None = None,  # of the reader; what it left out is repeated
 ) -> Validation:
     "Size, connectedness, overlap, what is missing, near-duplicates and cost of ballots."

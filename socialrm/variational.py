@@ -37,7 +37,9 @@ class VariationalConfig:
     )
     pairs: int = 16  # comparisons that a rater is taken to be worth, at most
     most: int = 256  # comparisons of one rater that are read; of more, a random choice
-    optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=1_000, learning_rate=3e-3))
+    optimisation: Optimisation = field(
+        default_factory=lambda: Optimisation(steps=1_000, learning_rate=3e-3)
+    )  # steps and rates
 
 # %% ../nbs/59_variational.ipynb #69235b02
 @jax.tree_util.register_dataclass
@@ -54,7 +56,7 @@ def comparisons(
     tables: list[Int[np.ndarray, "rater candidate"]],  # ranks per contest, -1 where unranked
     most: int,  # of one rater
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Comparisons:
     "Every rater's comparisons, or a random choice of them."
     raters, item, won, at = [], [], [], 0
@@ -82,7 +84,13 @@ def comparisons(
 class VariationalModel(nnx.Module):
     "Encoder of comparisons, decoder of rewards, learned prior."
 
-    def __init__(self, items: int, config: VariationalConfig, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        items: int,  # how many, over all contests
+        config: VariationalConfig,  # sizes and rates
+        *,
+        rngs: nnx.Rngs,  # parameters are drawn from it
+    ):
         hidden, latent, k = config.hidden, config.latent, config.components
         self.item = nnx.Embed(items, config.width, embedding_init=nnx.initializers.normal(1.0), rngs=rngs)
         self.pair = nnx.List([nnx.Linear(n, hidden, rngs=rngs) for n in (2 * config.width, hidden)])
@@ -94,7 +102,12 @@ class VariationalModel(nnx.Module):
         self.centre = nnx.Param(jax.random.normal(rngs.params(), (k, latent)))
         self.log_spread = nnx.Param(jnp.zeros((k, latent)))
 
-    def encode(self, item, won, shown):
+    def encode(
+        self,
+        item: Int[Array, "comparison 2"],  # who is compared
+        won: Float[Array, " comparison"],  # 1: the first; one half: tied
+        shown: Bool[Array, " comparison"],  # which are read
+    ) -> tuple[Float[Array, " latent"], Float[Array, " latent"]]:
         "Mean and log deviations of one rater's posterior, from the comparisons shown."
         vectors = self.item(item)
         swapped = jnp.concatenate([vectors[:, 1], vectors[:, 0]], axis=-1)
@@ -105,7 +118,10 @@ class VariationalModel(nnx.Module):
         pooled = jnp.append(mean, jnp.log1p(count.astype(jnp.float32)))
         return jnp.split(self.posterior(nnx.gelu(self.pooled(pooled))), 2)
 
-    def rewards(self, z: Float[Array, " latent"]) -> Float[Array, " item"]:
+    def rewards(
+        self,
+        z: Float[Array, " latent"],  # representation
+    ) -> Float[Array, " item"]:
         "Of every item, given z."
         vectors = self.item.embedding[...]
         stream = jnp.concatenate([vectors, jnp.broadcast_to(z, (len(vectors), len(z)))], axis=-1)
@@ -113,7 +129,10 @@ class VariationalModel(nnx.Module):
             stream = nnx.gelu(layer(stream))
         return self.out(stream)[:, 0]
 
-    def log_prior(self, z: Float[Array, " latent"]) -> Float[Array, ""]:
+    def log_prior(
+        self,
+        z: Float[Array, " latent"],  # representation
+    ) -> Float[Array, ""]:
         "Of the learned mixture, less the constant."
         away = (z - self.centre[...]) / jnp.exp(self.log_spread[...])
         each = -0.5 * (away**2).sum(axis=-1) - self.log_spread[...].sum(axis=-1)
@@ -121,13 +140,13 @@ class VariationalModel(nnx.Module):
 
 # %% ../nbs/59_variational.ipynb #4c65b5b0
 def elbo(
-    model: VariationalModel,
-    data: Comparisons,
+    model: VariationalModel,  # that is trained
+    data: Comparisons,  # of all raters
     fraction: Float[Array, ""],  # unused
-    config: VariationalConfig,
+    config: VariationalConfig,  # sizes and rates
     batch: int,  # raters in a step
     *,
-    key: jax.Array,
+    key: jax.Array,  # the step's
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     "The objective on a random batch of raters."
     key_rater, key_terms = jax.random.split(key)
@@ -153,11 +172,11 @@ def elbo(
 
 # %% ../nbs/59_variational.ipynb #77728cc9
 def train_variational(
-    said: Comparisons,
-    items: int,
-    config: VariationalConfig = VariationalConfig(),
+    said: Comparisons,  # of all raters
+    items: int,  # how many, over all contests
+    config: VariationalConfig = VariationalConfig(),  # sizes and rates
     *,
-    key: jax.Array,
+    key: jax.Array,  # every draw of the training comes from it
 ) -> tuple[VariationalModel, list[dict]]:  # the model and its history
     "Fit encoder, decoder and prior together."
     key_init, key_fit = jax.random.split(key)
@@ -186,11 +205,11 @@ def _trained(ballots, contests, config, rng):
 
 
 def variational_estimates(
-    ballots: Ballots,
-    contests: Contests,
+    ballots: Ballots,  # incomplete
+    contests: Contests,  # what to estimate
     *,
-    rng: np.random.Generator,
-    config: VariationalConfig = VariationalConfig(),
+    rng: np.random.Generator,  # decides what is drawn
+    config: VariationalConfig = VariationalConfig(),  # sizes and rates
     voters: int = 2_000,  # at least so many completed ballots; so many drawn from the prior
 ) -> dict[str, Estimate]:  # by `VARIATIONAL`
     "One training, and what its posteriors and its prior say."
@@ -208,10 +227,10 @@ def variational_estimates(
 
 
 def draw_prior(
-    model: VariationalModel,
-    voters: int,
+    model: VariationalModel,  # trained
+    voters: int,  # how many
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
 ) -> Float[np.ndarray, "voter latent"]:
     "Raters drawn from the learned prior."
     share = np.asarray(jax.nn.softmax(model.share[...]), np.float64)

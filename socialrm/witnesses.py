@@ -19,7 +19,7 @@ from .rules import Rule
 # %% ../nbs/17_witnesses.ipynb #64711081
 def check(
     criterion: str,  # a key of `CRITERIA_OF`
-    rule: str | Rule,
+    rule: str | Rule,  # a name, or a rule
     ranks: Int[np.ndarray, "voter candidate"],  # without ties; their sequence is that of the distinct orders
     weights: Int[np.ndarray, "voter"] | None = None,  # whole numbers; default: one each
 ) -> Witness | None:
@@ -51,7 +51,9 @@ def _neighbourhood(
     return np.concatenate([ranks, *swaps, m - 1 - ranks])
 
 # %% ../nbs/17_witnesses.ipynb #fdb02cd7
-def all_orders(m: int) -> Int[np.ndarray, "order candidate"]:
+def all_orders(
+    m: int,  # candidates
+) -> Int[np.ndarray, "order candidate"]:
     """Every strict order of m candidates, as ranks.
 
     >>> all_orders(3).tolist()
@@ -60,7 +62,11 @@ def all_orders(m: int) -> Int[np.ndarray, "order candidate"]:
     return np.array(list(permutations(range(m))))
 
 
-def electorates(m: int, n: int, orders: int) -> Int[np.ndarray, "election order"]:
+def electorates(
+    m: int,  # candidates
+    n: int,  # voters
+    orders: int,  # different orders in each electorate
+) -> Int[np.ndarray, "election order"]:
     """All ways to give n voters one of some orders, one of them the first.
 
     >>> electorates(3, 2, orders=6)[:2]
@@ -76,7 +82,7 @@ def electorates(m: int, n: int, orders: int) -> Int[np.ndarray, "election order"
 
 # %% ../nbs/17_witnesses.ipynb #5cf401b4
 def search(
-    rule: str | Rule,
+    rule: str | Rule,  # a name, or a rule
     criterion: str,  # a key of `CRITERIA_OF`
     *,
     seed: int = 0,  # of the random electorates
@@ -115,9 +121,9 @@ def _families(m: int, criterion: str) -> list[Int[np.ndarray, "order candidate"]
 
 # %% ../nbs/17_witnesses.ipynb #26ee785e
 def random_electorates(
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # decides what is drawn
     orders: Int[np.ndarray, "order 4"],  # that voters may have
-    draws: int,
+    draws: int,  # electorates
 ) -> Int[np.ndarray, "election order"]:
     """Electorates with few of the orders; every other one is a cycle of A, B and C, with D first or last, if it can be.
 
@@ -155,7 +161,7 @@ def _shrunk(witness: Witness) -> Witness:
 
 # %% ../nbs/17_witnesses.ipynb #452d58c3
 def hunt(
-    rule: str | Rule,
+    rule: str | Rule,  # a name, or a rule
     criterion: str,  # a key of `CRITERIA_OF`
     *,
     examples: int = 300,  # electorates to try
@@ -197,10 +203,10 @@ def _witness(rule: Rule, criterion: str, ballots: list[tuple[list[int], int]]) -
 
 # %% ../nbs/17_witnesses.ipynb #223c0a93
 def matrix(
-    rules: list[str],
-    criteria: list[str],
+    rules: list[str],  # names
+    criteria: list[str],  # names in `CRITERIA_OF`
     *,
-    seed: int = 0,
+    seed: int = 0,  # of the random electorates
 ) -> dict[tuple[str, str], Witness | None]:
     """The smallest witness found for every rule and criterion; minutes.
 

@@ -15,12 +15,18 @@ from typing import Any
 from .validate import show
 
 # %% ../nbs/74_words.ipynb #7db1164c
-def many(n: int, what: str) -> str:
+def many(
+    n: int,  # how many
+    what: str,  # a noun
+) -> str:
     "1 contest, 2 contests."
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 # %% ../nbs/74_words.ipynb #28a6343b
-def fact_rows(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def fact_rows(
+    table: Mapping[str, Any],  # of facts, nested or not
+    prefix: str = "",  # what every name begins with
+) -> list[tuple[str, str]]:
     "A nested dictionary as rows."
     rows = []
     for name, value in table.items():
