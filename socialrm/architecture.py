@@ -100,7 +100,7 @@ class PreferenceDecoder(nnx.Module):
             z = nnx.gelu(layer(z))
         return self.out(z).reshape(self.shape)
 
-
+# %% ../nbs/20_architecture.ipynb #977c4fa9
 class RewardModel(nnx.Module):
     "Interpretation, preference decoder and reward block; with z pinned, the vanilla reward model."
 
@@ -138,7 +138,7 @@ class RewardModel(nnx.Module):
         "One reward for everybody: the representation is pinned at the origin."
         return self.score(inputs, jnp.zeros((1, self.latent)), key=key)[0]
 
-
+# %% ../nbs/20_architecture.ipynb #7c31b9da
 class IndividualModel(RewardModel):
     "A reward model with a preference encoder: what a rater's ballots say of the rater's rewards."
 

@@ -398,7 +398,7 @@ class Witness:
         after = [] if self.after is None else [f"then {_winners(self.after)}"]
         return ballots, [f"{_winners(self.before)}; {self.story}", *after]
 
-
+# %% ../nbs/11_axioms.ipynb #26649f6c
 def _winners(e: Elections) -> str:
     if e.rule.gives == "lottery":
         return ", ".join(f"{e.names[c]} has {p:.3f}" for c, p in enumerate(e.outcome.scores[0]) if p > 1e-9)

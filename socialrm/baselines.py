@@ -70,7 +70,7 @@ def stack(
             first[number, :m] = firsts[number]
     return Estimate(support, first, ranks)
 
-
+# %% ../nbs/50_baselines.ipynb #318f091c
 def from_profiles(
     contests: Contests,  # what to estimate
     ranks: list[Int[np.ndarray, "voter candidate"]],  # complete rankings, an array per contest
@@ -116,7 +116,7 @@ def observed(
         tables.append(table)
     return tables
 
-
+# %% ../nbs/50_baselines.ipynb #9e2f364f
 def pair_counts(
     ranks: Int[np.ndarray, "rater candidate"],  # -1 where unranked
     weight: Float[np.ndarray, " rater"],  # of the raters
@@ -169,7 +169,7 @@ def bradley_terry(
     tables = observed(ballots, contests)
     return from_rewards(contests, [fit_bradley_terry(pair_counts(t, ballots.weight)) for t in tables])
 
-
+# %% ../nbs/50_baselines.ipynb #ce95377b
 def vanilla(
     ballots: Ballots,  # incomplete
     contests: Contests,  # what to estimate
@@ -227,7 +227,7 @@ class Stages:
         "Of each ballot, in nats."
         return np.where(self.there, np.log(gamma[self.order] / self.remaining(gamma)), 0.0).sum(axis=1)
 
-
+# %% ../nbs/50_baselines.ipynb #d17286a9
 def fit_plackett_luce(
     stages: Stages,  # of all raters' ballots
     weight: Float[np.ndarray, " rater"],  # of the raters
@@ -288,7 +288,7 @@ def propensities(
             chance[:, item] = model.predict_proba(np.delete(filled, item, 1))[:, 1]
     return chance
 
-
+# %% ../nbs/50_baselines.ipynb #e8241502
 def _inverse_propensity(ballots, contests, floor):
     "Counted pairs, raters weighted by the inverse of how likely they were to rank both."
     tables, supports, at = observed(ballots, contests), [], 0
@@ -315,7 +315,7 @@ def inverse_propensity(
     "Pairs reweighted."
     return _inverse_propensity(ballots, contests, 1e-3)
 
-
+# %% ../nbs/50_baselines.ipynb #6558ef70
 def inverse_propensity_clipped(
     ballots: Ballots,  # incomplete
     contests: Contests,  # what to estimate

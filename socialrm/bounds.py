@@ -90,7 +90,7 @@ def bounds(
 # %% ../nbs/56_bounds.ipynb #8324766c
 MOST = 40  # candidates of a contest that is looked at
 
-
+# %% ../nbs/56_bounds.ipynb #90a6fa12
 def settled(
     ballots: Ballots,  # incomplete
     *,

@@ -267,6 +267,8 @@ _DATASETS |= {
         "research use, cite",
     ),
 }
+
+# %% ../nbs/02_datasets.ipynb #15f63c73
 _DATASETS["jester-complete"] = replace(
     _DATASETS["jester5k"],
     what="the 1,473 people who scored all 100 jokes, texts; complete, ties",

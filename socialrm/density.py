@@ -103,7 +103,7 @@ def _full(covariance, latent):
         return covariance[:, None, None] * np.eye(latent)
     return covariance if covariance.ndim == 3 else covariance[:, :, None] * np.eye(latent)
 
-
+# %% ../nbs/24_density.ipynb #e9f08885
 def fit_density(
     mean: Float[np.ndarray, "rater latent"],  # preference means
     sigma: Float[np.ndarray, " rater"],  # their standard deviations

@@ -58,7 +58,7 @@ def device_count() -> int:
     "Devices of the mesh that is set; 1 where none is."
     return max(1, jax.sharding.get_abstract_mesh().size)
 
-
+# %% ../nbs/80_devices.ipynb #d67ebb60
 def shares_devices(
     function: Callable,  # of ballots and a config
 ) -> Callable:

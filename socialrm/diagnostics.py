@@ -124,7 +124,7 @@ def latent_health(
     own, swapped, alone = (float(each.sum()) for each in (own, swapped, alone))
     return LatentHealth(active, mean.shape[1], own, swapped, alone, silent, _advice(silent, own, swapped))
 
-
+# %% ../nbs/30_diagnostics.ipynb #34b193a4
 def _advice(silent, own, swapped):
     "Plain warnings."
     against = f"own {own:.2f}, another's {swapped:.2f} nats a place"

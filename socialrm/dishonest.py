@@ -84,7 +84,7 @@ def copy_from(
     columns = (ballots.completion[rows], ballots.rank[rows], ballots.prompt[rows], rater)
     return Ballots(*columns, ballots.weight, ballots.group, ballots.vocabulary)
 
-
+# %% ../nbs/94_dishonest.ipynb #9b7aef74
 def collude(
     ballots: Ballots,  # honest ones
     raters: Int[np.ndarray, " rater"],  # who is replaced
@@ -122,6 +122,6 @@ def push(
 
     return _reorder(ballots, raters, order)
 
-
+# %% ../nbs/94_dishonest.ipynb #22356e5b
 # name -> what plants such raters
 PLANTS = {"random": click, "reversed": turn, "duplicated": copy, "colluding": collude, "pushing": push}

@@ -97,7 +97,7 @@ def mean_variance(
         firsts.append(_firsts(mean + np.sqrt(variance) * rng.standard_normal((DRAWS, len(mean)))))
     return stack(contests, supports, firsts)
 
-
+# %% ../nbs/58_distributional.ipynb #2cc613ec
 def categorical(
     ballots: Ballots,  # incomplete
     contests: Contests,  # what to estimate

@@ -140,7 +140,7 @@ def partial_draw(
     rank = jnp.zeros_like(place).at[order].set(jnp.arange(size, dtype=place.dtype))
     return jnp.where(where, rank, -1), -arrival
 
-
+# %% ../nbs/25_electorates.ipynb #0ca8a706
 def completed_partial(
     rewards: Float[Array, " candidate"],  # over the temperature
     where: Bool[Array, " candidate"],  # False is padding
@@ -182,7 +182,7 @@ def join(
     columns = np.concatenate([e.z for e in electorates]), each("rater"), each("weight"), each("temperature")
     return Electorate(*columns, electorates[0].orders, member)
 
-
+# %% ../nbs/25_electorates.ipynb #424053eb
 def simulated(
     density: Any,  # with `sample`
     voters: int,  # how many to sample
@@ -295,7 +295,7 @@ def draw(
         ranks[who], utility[who] = _partial(scored[who], where, above, place, keys_several[who])
     return ranks, utility
 
-
+# %% ../nbs/25_electorates.ipynb #5081df0b
 def _padded(several, raters, size):
     "Partial orders and places of some raters, padding last."
     made = {}

@@ -64,7 +64,7 @@ def _map(path):
     except (ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"{path} is damaged ({error}): delete it, its texts are read again") from error
 
-
+# %% ../nbs/39_embeddings.ipynb #c02f9018
 def _write(path, content):
     "All of a file or nothing of it."
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ class TextEncoder:
                 vectors = encode(self.encoder, some, batch=self.batch, done=bar.update)
                 self.store.add(some, vectors.astype(self.precision))
 
-
+# %% ../nbs/39_embeddings.ipynb #c107b3b7
 @contextlib.contextmanager
 def _needed():
     "Say what to install."

@@ -39,7 +39,7 @@ def find_encoder(
         raise ValueError(f"the encoder {name!r} is no folder here: give a folder, or a name on the hub")
     return name
 
-
+# %% ../nbs/38_encoders.ipynb #d6d6428c
 @functools.cache
 def encoder_identity(
     name: str,  # as in `find_encoder`
@@ -87,7 +87,7 @@ def _json(place, name):
     path = _file(place, name)
     return {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
 
-
+# %% ../nbs/38_encoders.ipynb #b7b79b4a
 def read_modules(
     place: str,  # a folder, or a name on the hub
 ) -> Reading:
@@ -242,7 +242,7 @@ def _positions(model):
         else most
     )
 
-
+# %% ../nbs/38_encoders.ipynb #86e222c6
 def encode(
     encoder: Encoder,  # that reads
     texts: Sequence[str],  # to read

@@ -96,7 +96,7 @@ def across(
 
     return total
 
-
+# %% ../nbs/92_ensemble.ipynb #7ab07502
 def fit_members(
     stacked: nnx.Module,  # trained in place
     members: int,  # how many there are

@@ -49,7 +49,7 @@ class Results:
         "What a column holds, in order of first appearance."
         return list(dict.fromkeys(row[column] for row in self.rows))
 
-
+# %% ../nbs/54_evidence.ipynb #15cc867f
 def read_results(
     name: str = "claims.csv",  # of a file in `benchmarks/results`
     start: Path | None = None,  # folder to search from, upwards; None: the current one
@@ -94,7 +94,7 @@ def judge(
     worst = values.min() if most is None else values.max()
     return Verdict(claim, int(held.sum()), len(values), float(np.median(values)), float(worst))
 
-
+# %% ../nbs/54_evidence.ipynb #5bcb6149
 def verdict_table(
     verdicts: list[Verdict],  # a row each
     show: Callable[[float], str] = "{:.3g}".format,  # how to write a number
@@ -153,7 +153,7 @@ def read_marks(
         for row in rows
     ]
 
-
+# %% ../nbs/54_evidence.ipynb #e6e9ab7c
 def marks_table(
     marks: list[Mark],  # of one topic, or of several
     start: Path | None = None,  # folder to search the results from

@@ -109,7 +109,7 @@ def simulated_profiles(
         ranks.append(found)
     return contests, ranks
 
-
+# %% ../nbs/46_exports.ipynb #e5409633
 def _ballots(contests, ranks):
     "Numbered voters' rankings as ballots."
     rows = [

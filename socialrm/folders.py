@@ -47,7 +47,7 @@ def data_hash(
     named = json.dumps([texts, left_out or {}], sort_keys=True)
     return hashlib.sha256((digest(arrays) + named).encode()).hexdigest()
 
-
+# %% ../nbs/88_folders.ipynb #b15b9aa5
 def asked_for(
     ballots: Ballots,  # of the run
     config: Any,  # a dataclass
@@ -105,7 +105,7 @@ def claim(
         what = f"{folder} cannot be written: {error}; what was finished is kept"
         raise CheckpointError(f"{what}: mend that and run again") from error
 
-
+# %% ../nbs/88_folders.ipynb #71a9c68d
 def check_folder(
     folder: Path,  # of the run
     *,
@@ -124,7 +124,7 @@ def check_folder(
             return  # killed before its first line
         raise CheckpointError(f"{folder} is not empty, and holds no run begun here: choose another, or force")
 
-
+# %% ../nbs/88_folders.ipynb #b958a6a4
 def _begin(path, asked):
     "Write down what was asked for, or see that it is the same."
     if not path.exists():

@@ -147,7 +147,7 @@ class SocialRewardModel(PreTrainedModel):
         loss = None if labels is None else torch.nn.functional.mse_loss(logits.squeeze(1), labels.to(logits))
         return SequenceClassifierOutput(loss=loss, logits=logits) if return_dict else (logits,)
 
-
+# %% ../nbs/55_hf.ipynb #9a16aff1
 AutoConfig.register("socialrm", SocialRewardConfig)
 AutoModelForSequenceClassification.register(SocialRewardConfig, SocialRewardModel)
 
@@ -165,7 +165,7 @@ def _fill(head, run):
     numbers["utility.weight"] = (model.feature.kernel[...] @ decoded.T).T
     head.load_state_dict({name: torch.tensor(np.array(jax.device_get(x))) for name, x in numbers.items()})
 
-
+# %% ../nbs/55_hf.ipynb #b9ce933b
 def to_hugging_face(
     run: LoadedRun,  # over an encoder's embeddings
 ) -> tuple[SocialRewardModel, object]:
@@ -203,7 +203,7 @@ def to_hugging_face(
     )
     return model, tokenizer
 
-
+# %% ../nbs/55_hf.ipynb #91bf7628
 def save_hugging_face(
     run: LoadedRun,  # over an encoder's embeddings
     folder: str | Path,  # to write to

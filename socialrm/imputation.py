@@ -70,7 +70,7 @@ def soft_impute(
             break
     return low
 
-
+# %% ../nbs/52_imputation.ipynb #e41dc724
 def low_rank(
     ballots: Ballots,  # incomplete
     contests: Contests,  # what to estimate
@@ -104,7 +104,7 @@ class PlackettLuceMixture:
     posterior: Float[np.ndarray, "rater kind"]  # how likely each rater is of each kind
     bic: float  # smaller is better
 
-
+# %% ../nbs/52_imputation.ipynb #342f5ebc
 def fit_mixture(
     stages: list[Stages],  # per contest
     weight: Float[np.ndarray, " rater"],  # of the raters
@@ -137,7 +137,7 @@ def fit_mixture(
 
 _complete = jax.jit(jax.vmap(lambda r, w, o, k: completed_ballot(r, w, o, key=k), (0, None, 0, 0)))
 
-
+# %% ../nbs/52_imputation.ipynb #1102e026
 def complete_rows(
     rewards: Float[np.ndarray, "voter candidate"],  # of Plackett-Luce, at temperature 1
     ranks: Int[np.ndarray, "voter candidate"],  # what each said, -1 where unranked
@@ -148,7 +148,7 @@ def complete_rows(
     keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), len(ranks))
     return np.asarray(_complete(rewards.astype(np.float32), np.ones(ranks.shape[1], bool), ranks, keys))
 
-
+# %% ../nbs/52_imputation.ipynb #5c1dfd84
 def mixture(
     ballots: Ballots,  # incomplete
     contests: Contests,  # what to estimate

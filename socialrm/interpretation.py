@@ -109,7 +109,7 @@ def attend_once(
     values = jnp.einsum("hw,whd->hd", mixed, attention.value.kernel[...]) + attention.value.bias[...]
     return attention.out(values[None])
 
-
+# %% ../nbs/20_interpretation.ipynb #dbb7f28a
 class TransformerBlock(nnx.Module):
     "Pre-norm attention to a sequence, or to the stream itself, then a two-layer network."
 

@@ -83,7 +83,7 @@ class Kernel:
             found = found + (words.transform([texts[row] for row in rows]) @ bag.T).toarray()
         return found
 
-
+# %% ../nbs/77_kernels.ipynb #230d3dfc
 def _numbers(vocabulary, rows):
     "Vectors, counts of tokens and counts of style."
     v, texts = vocabulary.vectors, vocabulary.text_of_completions()
@@ -132,7 +132,7 @@ class KernelReward:
         rows, where = np.unique(pairs.completion, return_inverse=True)
         return (self.kernel(pairs.vocabulary, rows) @ self.alpha)[where]
 
-
+# %% ../nbs/77_kernels.ipynb #13cbdf8b
 def train_kernel(
     ballots: Ballots,  # whose completions have vectors
     ridge: float = 30.0,  # lambda

@@ -33,7 +33,7 @@ RATERS = (
 # columns that name a group
 GROUPS = ("group", "rater_race", "rater_locale", "rater_gender", "rater_age")
 
-
+# %% ../nbs/72_layouts.ipynb #24f3ebcb
 @dataclass(frozen=True, eq=False)
 class Reading:
     "One pass over records."

@@ -48,7 +48,7 @@ def read_contests(
         raise ValueError(f"{path.name} has no contests: give a prompt and its completions on each line")
     return contests
 
-
+# %% ../nbs/45_new_contests.ipynb #0f8490c8
 def check_contests(
     contests: Mapping[str, Sequence[str]],  # candidates by prompt
 ) -> None:

@@ -179,7 +179,7 @@ def _social(contests, config, orders, source, beaten, pairs, options):
     values = lottery_rewards(lottery, config.target, margins=beaten)
     return train_on_scores(contests, values, pairs, config.social, **options)
 
-
+# %% ../nbs/40_pipeline.ipynb #8b1216ac
 def _stages(ballots, config, report, progress, checkpoints):
     "One stage after the other."
     clock, seed, contests = _Clock(), config.seed, ballots.contests()

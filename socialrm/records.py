@@ -63,7 +63,7 @@ def _parse(content, name, where):
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name}{where}: not JSON ({error})") from None
 
-
+# %% ../nbs/36_records.ipynb #fb73fece
 def _from_json(path):
     "Rows of an array, or of lines."
     text = _text(path)

@@ -22,7 +22,7 @@ def _component_log_prob(z, mean, covariance):
     away = [np.linalg.solve(r, (z - m).T) for r, m in zip(root, mean)]
     return np.stack([-0.5 * ((a**2).sum(axis=0) + v) for a, v in zip(away, volume)], axis=1)
 
-
+# %% ../nbs/70_refits.ipynb #eed4ea66
 def refit(
     density: MixtureDensity,  # where to start
     z: Float[np.ndarray, "rater latent"],  # a representation of each rater
@@ -54,7 +54,7 @@ def refit(
         covariance = np.where(some[:, None, None], found + 1e-6 * np.eye(latent), covariance)
     return MixtureDensity(share / share.sum(), mean, covariance)
 
-
+# %% ../nbs/70_refits.ipynb #28959762
 def _log_prob(density, z):
     "Log density of a mixture."
     joint = _component_log_prob(z, density.mean, density.covariance) + np.log(density.share)

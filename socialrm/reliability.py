@@ -115,7 +115,7 @@ def left_out_ballots(
     whole = np.where(who == ballots.rater[:, None], -np.inf, per_rater(table, ballots)[ballots.rater])
     return logsumexp(whole, axis=1) - logsumexp(whole - table, axis=1)
 
-
+# %% ../nbs/90_reliability.ipynb #88f45520
 def copied(
     ballots: Ballots,  # of all raters
     honest: Float[np.ndarray, " ballot"],  # of `left_out_ballots`
@@ -178,7 +178,7 @@ class Reliability:
         names = np.array(STORIES)[np.argmax([getattr(self, story) for story in STORIES], axis=0)]
         return np.where(self.suspicion > SUSPECT, names, "honest")
 
-
+# %% ../nbs/90_reliability.ipynb #4e91b7e5
 def reliability(
     individual: Individual,  # trained
     ballots: Ballots,  # of all raters

@@ -55,7 +55,7 @@ def _write_json(path, value):
 def _write_lines(path, rows):
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
-
+# %% ../nbs/44_runs.ipynb #59139351
 def _write(run, ballots, folder, report):
     "All files, the report last."
     from socialrm.report import write_report
@@ -175,7 +175,7 @@ def _write_impact(run, path):
 # %% ../nbs/44_runs.ipynb #63cc112a
 ROWS = 4_096  # scored at a time
 
-
+# %% ../nbs/44_runs.ipynb #6fa609be
 @dataclass(frozen=True, eq=False)
 class LoadedRun:
     "A finished run, ready to score."
@@ -243,7 +243,7 @@ class LoadedRun:
             )
         return p, c, embed_vocabulary(asked, self.encoder)
 
-
+# %% ../nbs/44_runs.ipynb #5fa9998e
 def _index(texts):
     "Index of each text, and the texts, each once."
     table = {}

@@ -153,7 +153,7 @@ def windows(
 
     return window
 
-
+# %% ../nbs/82_shards.ipynb #b5ef721f
 def every_rater(
     shards: Shards,  # where to read
 ) -> Iterator[tuple[Int[np.ndarray, "rater ballot place"], Int[np.ndarray, "rater ballot place"]]]:

@@ -106,7 +106,7 @@ def text_encoder(
 
     return TextEncoder(encoder or DEFAULT, device=device, batch=batch_size, cache=cache)
 
-
+# %% ../nbs/75_shell.ipynb #7ffe3171
 def load_run(
     folder: Path,  # of the run
     encoder: str | None,  # a folder or a hub's name; None: the default

@@ -64,7 +64,7 @@ class Pool:
     share: Float[Array, " ballot"]  # of the total weight
     inputs: tuple  # of the interpretation, for the whole table
 
-
+# %% ../nbs/26_social.ipynb #c5a08250
 def make_pool(
     pair: Int[np.ndarray, "ballot place"],  # row in the table of pairs, -1 padding
     rank: Int[np.ndarray, "ballot place"],  # 0 is best, equal is tied
@@ -87,7 +87,7 @@ def _rewards(model, inputs, pair, *, key):
         return model.score_pinned(take_inputs(inputs, rows.reshape(-1)), key=key).reshape(pair.shape)
     return model.score_pinned(inputs, key=key)[rows]
 
-
+# %% ../nbs/26_social.ipynb #64fbb488
 def drawn_ballots(
     pool: Pool,  # of `make_pool`
     batch: int,  # at most
@@ -217,7 +217,7 @@ def new_reward(
         model.spread = nnx.Variable(jnp.ones(()))
     return stack(models)
 
-
+# %% ../nbs/26_social.ipynb #ca9271bc
 def _calibrate(reward):
     "Each member's zero on each prompt, and its spread around it, on what it was trained on."
     scored, prompt = reward.members(), reward.pairs.prompt
@@ -246,7 +246,7 @@ def train_reward(
     options = {"progress": progress, "checkpoint": checkpoint}
     return _train(pooled, pool, pairs, config, prompts, key, options)
 
-
+# %% ../nbs/26_social.ipynb #f6091972
 def _train(loss, data, pairs, config, prompts, key, options):
     "A new model, fitted."
     gains = min(config.architecture.gains, len(pairs.vocabulary.prompts))
@@ -286,7 +286,7 @@ def follow(
     away = jnp.where(where, away - away.sum(axis=1, keepdims=True) / size, 0.0)
     return (away**2).sum() / where.sum(), {}
 
-
+# %% ../nbs/26_social.ipynb #43cc7e9b
 def train_on_scores(
     contests: Contests,  # what the rows are of
     scores: Float[np.ndarray, "contest candidate"],  # higher is better; ignored in padding

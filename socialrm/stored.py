@@ -73,7 +73,7 @@ def save_model(
     "Write a model's parameters."
     save_file({name: np.asarray(leaf) for name, leaf in _flat(model).items()}, path)
 
-
+# %% ../nbs/71_stored.ipynb #ea4fef9d
 def load_model(
     model: nnx.Module,  # filled in place
     path: Path,  # a safetensors file
@@ -99,7 +99,7 @@ def load_model(
     nnx.replace_by_pure_dict(current, filled)
     nnx.update(model, current)
 
-
+# %% ../nbs/71_stored.ipynb #c8b79423
 def save_pairs(
     pairs: Pairs,  # to write
     path: Path,  # a JSON file

@@ -115,7 +115,7 @@ def resampled_ranks(
         return scores.astype(np.int64)
     return social_order(scores / tally.total[:, None] if rule.per_voter else scores).ranks
 
-
+# %% ../nbs/45_support.ipynb #46634f4a
 def above(
     ranks: Int[np.ndarray, "resample candidate"],  # 0 is best
 ) -> Float[np.ndarray, "candidate candidate"]:
@@ -138,7 +138,7 @@ class Support:
         "Raters or seeds, the smaller."
         return self.raters if self.seeds is None else np.minimum(self.raters, self.seeds)
 
-
+# %% ../nbs/45_support.ipynb #79b862ec
 @dataclass(eq=False)
 class Resampler:
     "Collects the support of every contest while a run votes."

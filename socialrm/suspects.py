@@ -67,7 +67,7 @@ def judge_raters(
         said |= {"influence_rule": moves.rule, "winners_changed_without_suspects": changed}
     return rater_rows(found, moves), said
 
-
+# %% ../nbs/95_suspects.ipynb #2f203632
 def rater_rows(
     found: Reliability,  # of all raters
     moves: Influence | None,  # of all raters; None: not known

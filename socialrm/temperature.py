@@ -65,7 +65,7 @@ def draw_comparisons(
     row, places = row[strict], places[strict]
     return row, ballots.completion[row[:, None], places]
 
-
+# %% ../nbs/27_temperature.ipynb #480d1045
 def fit_temperature(
     individual: Individual,  # trained
     ballots: Ballots,  # all raters', over the vocabulary trained on

@@ -83,7 +83,7 @@ class Trial:
         "Plain values, rounded to four digits."
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
-
+# %% ../nbs/48_trial.ipynb #5c84e598
 def trial(
     individual: Individual,  # that did not see the held-out raters
     ballots: Ballots,  # of everybody
@@ -117,7 +117,7 @@ def trial(
     accuracy = (float(found.mean()) for found in (own, everybody, plain))
     return Trial(len(np.unique(asked.rater)), len(asked.rater), *accuracy, *errors)
 
-
+# %% ../nbs/48_trial.ipynb #c052751a
 def _keys(contests, vocabulary):
     "One number for each candidate of each contest."
     prompt = np.broadcast_to(contests.prompt[:, None].astype(np.int64), contests.mask.shape)

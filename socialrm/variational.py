@@ -51,7 +51,7 @@ class Comparisons:
     won: Float[Array, "rater pair"]  # 1, or 0.5 for a tie
     there: Bool[Array, "rater pair"]  # False is padding
 
-
+# %% ../nbs/59_variational.ipynb #0941e3e3
 def comparisons(
     tables: list[Int[np.ndarray, "rater candidate"]],  # ranks per contest, -1 where unranked
     most: int,  # of one rater
@@ -225,7 +225,7 @@ def variational_estimates(
     z = draw_prior(model, voters, rng=rng)
     return {"variational": completed, "variational_prior": _shares(contests, score(z))}
 
-
+# %% ../nbs/59_variational.ipynb #f8f3c0d8
 def draw_prior(
     model: VariationalModel,  # trained
     voters: int,  # how many
