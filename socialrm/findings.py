@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Contest', 'read_orders', 'read_folder', 'changed_winners', 'sensitive', 'verdict', 'judgements', 'welfare_table',
-           'changed_pairs']
+           'worst_off', 'changed_pairs']
 
 # %% ../nbs/33_findings.ipynb #f6a5dc07
 import csv
@@ -128,6 +128,10 @@ def read_folder(
         row["prompt"]: row for row in _rows(folder / "contests.csv", "prompt", "support", "decided")
     }
     run["welfare"] = _rows(folder / "group_welfare.csv", "rule", "group", "welfare", "worst_off")
+    run["group_impact"] = {}
+    for row in _rows(folder / "group_impact.csv", "prompt", "winner", "group", "welfare"):
+        by_winner = run["group_impact"].setdefault(row["prompt"], {})
+        by_winner.setdefault(row["winner"], {})[row["group"]] = float(row["welfare"])
     return run | {"impact": impact, "gains": gains, "folder": folder}
 
 # %% ../nbs/33_findings.ipynb #55863ef6
@@ -210,6 +214,26 @@ def welfare_table(
     return groups, [
         (rule, [cells.get(group, ("", False)) for group in groups]) for rule, cells in table.items()
     ]
+
+
+def worst_off(
+    rows: Sequence[Mapping[str, str]],  # rule, group, welfare, worst_off
+    rule: str,  # of the run
+) -> str:  # a sentence, empty where there are no groups
+    "Who is worst off under the run's rule, and the rule under which the worst off are best off."
+    least = {}
+    for row in rows:
+        if row["worst_off"] == "True":
+            least.setdefault(row["rule"], (float(row["welfare"]), []))[1].append(row["group"])
+    if rule not in least:
+        return ""
+    (welfare, who), best = least[rule], max(least, key=lambda name: least[name][0])
+    said = (
+        f"Under {rule}, {' and '.join(who)} {'is' if len(who) == 1 else 'are'} worst off, with {welfare:.2f}"
+    )
+    if least[best][0] <= welfare + 0.005:
+        return f"{said}; no rule compared leaves its worst-off group with more."
+    return f"{said}; {best} leaves its worst-off group, {least[best][1][0]}, with {least[best][0]:.2f}."
 
 # %% ../nbs/33_findings.ipynb #4a4bf73a
 def changed_pairs(

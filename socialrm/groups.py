@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .aggregation import SocialOrder
-from .ballots import Ballots
+from .ballots import Ballots, Contests
 
 # %% ../nbs/47_groups.ipynb #3133fa52
 def read_shares(
@@ -106,4 +106,18 @@ class Welfare:
                         "worst_off": worst,
                     }
                 )
+        return rows
+
+    def impact(
+        self, contests: Contests, orders: Mapping[str, SocialOrder]
+    ) -> list[dict]:  # prompt, winner, group, welfare
+        "What each winner gives to each group, in the contests whose winner depends on the rule."
+        rows, v = [], contests.vocabulary
+        for contest, table in enumerate(self.found):
+            first = [tuple(np.flatnonzero(order.ranks[contest] == 0)) for order in orders.values()]
+            names = contests.names(contest)
+            for winner in sorted({c for some in first for c in some}) if len(set(first)) > 1 else ():
+                for g in np.flatnonzero(~np.isnan(table[:, winner])):
+                    row = {"prompt": v.prompts[contests.prompt[contest]], "winner": names[winner]}
+                    rows.append(row | {"group": self.names[g], "welfare": round(float(table[g, winner]), 4)})
         return rows

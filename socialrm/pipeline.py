@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from .aggregation import SocialOrder
+from .aggregation import SocialOrder, find_rule
 from .assessment import held_out_trial, judged, watches
 from .ballots import Ballots, Contests
 from .checkpoints import EVERY, Checkpoints
@@ -61,6 +61,7 @@ class Run:
     margins: Float[np.ndarray, "contest candidate candidate"]  # shares of voters for less against
     support: Support | None = None  # of the chosen rule's order
     welfare: tuple[dict, ...] = ()  # a row for each rule and group
+    group_impact: tuple[dict, ...] = ()  # what winners give to groups, where they depend on the rule
     raters: tuple[dict, ...] = ()  # reliability and influence of each, under pseudonyms
 
     @property
@@ -209,7 +210,9 @@ def _stages(ballots, config, report, progress, checkpoints):
     kept_out = checkpoints.stage("held_out", ask, Trial)
     clock.mark("trial")
     result = (config, contests, learned, orders, social, vanilla, _metrics(ballots, report, learned))
-    found = Run(*result, clock.seconds, beaten, support, welfare, tuple(raters))
+    several = {rule: order for rule, order in orders.items() if find_rule(rule).gives != "slate"}
+    impact = tuple(served.impact(contests, several)) if served else ()
+    found = Run(*result, clock.seconds, beaten, support, welfare, impact, tuple(raters))
     found.metrics.update(judged(found, kept_out) | ({"raters": judgement} if judgement else {}))
     return found
 

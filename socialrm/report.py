@@ -18,7 +18,15 @@ import jinja2
 import numpy as np
 
 from . import __version__
-from .findings import changed_winners, judgements, read_folder, sensitive, verdict, welfare_table
+from socialrm.findings import (
+    changed_winners,
+    judgements,
+    read_folder,
+    sensitive,
+    verdict,
+    welfare_table,
+    worst_off,
+)
 from .palette import figure, png, rank_labels, style
 from .plots import curves, latent_scatter, slope
 from .rules import RULES
@@ -168,23 +176,40 @@ def _pages(social, vanilla, sure, names):
     return pages, len(social) - len(shown), most, any(len(t) > most for t in texts)
 
 # %% ../nbs/42_report.ipynb #1681b64c
-def _impact(impact, gains, texts, most, shown=200):
-    "Sensitive contests: each winner with the rules that choose it, and the share of voters who gain and who lose by it."
-    found = sensitive(impact)
+def _served(served, names, own, most=8):
+    "What winners give to each group, the least marked, and how much more or less than the run's own winners do."
+    mean = lambda some: {g: float(np.mean([served[n][g] for n in some])) for g in served[some[0]]}
+    here, before = mean(names), mean(own)
+    shown = sorted(here, key=lambda g: -abs(here[g] - before[g]))[
+        :most
+    ]  # where there are many, what changes most
+    words = []
+    for g in (g for g in here if g in shown):
+        change = "" if names == own else f" ({here[g] - before[g]:+.2f})"
+        words.append(f"{g} {here[g]:.2f}{change}" + " ▾" * (here[g] <= min(here.values())))
+    return ", ".join(words) + (f" and {len(here) - most} more" if len(here) > most else "")
+
+
+def _impact(run, rule, most, shown=200):
+    "Sensitive contests: each winner with the rules that choose it, who gains and who loses by it, and what it gives to groups."
+    impact, texts, found = run["impact"], run["texts"], sensitive(run["impact"])
     table = []
     for prompt in found[:shown]:
-        winners, share = {}, gains.get(prompt, {})
-        for rule, names in impact[prompt].items():
-            winners.setdefault(tuple(sorted(names)), []).append(rule)
-        rows = []
+        winners, share, served = {}, run["gains"].get(prompt, {}), run["group_impact"].get(prompt, {})
+        for name, names in impact[prompt].items():
+            winners.setdefault(tuple(sorted(names)), []).append(name)
+        own, rows = tuple(sorted(impact[prompt].get(rule, ()))), []
         for names, rules in sorted(winners.items(), key=lambda item: -len(item[1])):
             known = [share.get(n, 0.5) for n in names] if any(n in share for n in names) else []
             gain = sum(known) / len(known) if known else None
             said = " = ".join(_cut(texts.get(n, n), min(most, 100)) for n in names)
             words = ("", "") if gain is None else (f"{gain:.0%}", f"{1 - gain:.0%}")
-            rows.append((said, ", ".join(rules), *words))
+            groups = _served(served, names, own) if own and served.keys() >= {*names, *own} else ""
+            rows.append((said, ", ".join(rules), *words, groups))
         prompt = _cut(texts.get(prompt, prompt), most)
-        table.append({"prompt": prompt, "winners": rows, "gains": bool(share)})
+        table.append(
+            {"prompt": prompt, "winners": rows, "gains": bool(share), "groups": any(r[-1] for r in rows)}
+        )
     return table, max(0, len(found) - shown)
 
 # %% ../nbs/42_report.ipynb #9887ae96
@@ -196,6 +221,7 @@ FILES = {
     "social_orders.csv": "prompt, completion, rank, score: the result; support of each above the next",
     "contests.csv": "support of each contest, Monte Carlo error, undecided pairs",
     "group_welfare.csv": "what each rule does to each group",
+    "group_impact.csv": "what each winner gives to each group, where the rules differ",
     "raters.csv": "reliability and influence of each rater, by number",
     "vanilla_orders.csv": "the same of the vanilla reward model",
     "social_pairs.jsonl": "prompt, chosen, rejected, margin, share, support: for a trainer",
@@ -231,7 +257,7 @@ def _context(run):
     rule = str(config.get("rule", "the rule"))
     social, vanilla, impact = run["social"], run["vanilla"], run["impact"]
     pages, hidden, most, cut = _pages(social, vanilla, run["contests"], run["texts"])
-    sensitive_table, impact_hidden = _impact(impact, run["gains"], run["texts"], most)
+    sensitive_table, impact_hidden = _impact(run, rule, most)
     counts = [(n, metrics[f"n_{n}"]) for n in ("raters", "ballots", "completions") if f"n_{n}" in metrics]
     data_warnings, health_warnings = quality.get("warnings", []), metrics.get("warnings", [])
     numbers = [(n, show(v)) for n, v in counts] + [("contests", show(len(social)))]
@@ -241,7 +267,9 @@ def _context(run):
         numbers.append(("undecided", show(metrics["support"]["undecided_contests"])))
     if impact:
         numbers.append(("winner depends on rule", show(len(sensitive(impact)))))
+    facts = quality.get("facts", {})
     groups, welfare = welfare_table(run["welfare"])
+    sizes = facts.get("missing", {}).get("groups", {})
     held_out = {k: v for k, v in metrics.get("held_out", {}).items() if k != "verdict"}
     used = {
         "warnings",
@@ -252,7 +280,6 @@ def _context(run):
         "raters",
         *(f"n_{n}" for n, _ in counts),
     }
-    facts = quality.get("facts", {})
     data = [(s.replace("_", " ").capitalize(), fact_rows(t)) for s, t in facts.items() if s != "cost"]
     suspect_words, suspects = suspect_table(run["folder"], metrics.get("raters", {}))
     n_warnings = len(data_warnings) + len(health_warnings)
@@ -265,8 +292,8 @@ def _context(run):
         "shown": len(social) - hidden, "has_vanilla": bool(vanilla), "rules": rules, "impact": sensitive_table,
         "impact_hidden": impact_hidden, "settings": fact_rows(config), "timing": fact_rows(run["timing"]),
         "health": health_rows({k: v for k, v in metrics.items() if k not in used}),
-        "suspect_words": suspect_words, "suspects": suspects, "groups": groups, "welfare": welfare, "held_out": fact_rows({HELD_OUT.get(k, k): v for k, v in held_out.items()}),
-        "support": fact_rows({SUPPORT.get(k, k): v for k, v in (metrics.get("support") or {}).items()}),
+        "suspect_words": suspect_words, "suspects": suspects, "groups": [(g, sizes.get(g, {}).get("raters", "")) for g in groups], "welfare": welfare, "worst_off": worst_off(run["welfare"], rule), "held_out": fact_rows({HELD_OUT.get(k, k): v for k, v in held_out.items()}),
+        "trainings": (metrics.get("support") or {}).get("trainings", 1), "support": fact_rows({SUPPORT.get(k, k): v for k, v in (metrics.get("support") or {}).items()}),
         "has_support": any(c.support for c in social.values()), "min_support": show(config.get("min_support", 0.9)),
         "files": [(n, what) for n, what in FILES.items() if (run["folder"] / n).exists()],
     }  # fmt: skip

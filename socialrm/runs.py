@@ -85,6 +85,8 @@ def _write(run, ballots, folder, report):
         _write_table(folder / "contests.csv", [{"prompt": p} | row for p, row in zip(prompts, rows)])
     if run.welfare:
         _write_table(folder / "group_welfare.csv", run.welfare)
+    if run.group_impact:
+        _write_table(folder / "group_impact.csv", run.group_impact)
     if run.raters:
         _write_table(folder / "raters.csv", run.raters)
     save_pairs(run.learned.individual.pairs, folder / "pairs.json")
@@ -109,6 +111,7 @@ def save(
         "config.json",
         "contests.csv",
         "group_welfare.csv",
+        "group_impact.csv",
         "raters.csv",
     ):  # first of all, and those that not every run writes
         _remove(folder / name)

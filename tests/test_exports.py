@@ -1,5 +1,6 @@
 """What a run writes is taken by other tools as it is: TRL's trainers, PrefLib, pref_voting; and it names no rater."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -69,6 +70,11 @@ def test_raters_are_pseudonyms_unless_asked_otherwise(folder, tmp_path):
 def test_groups_have_their_welfare(folder):
     rows = (folder / "group_welfare.csv").read_text().splitlines()
     assert rows[0] == "rule,group,welfare,worst_off" and len(rows) == 1 + 2 * 6
+    winners = [line.split(",")[:3] for line in (folder / "rule_impact.csv").read_text().splitlines()[1:]]
+    differ = {p for p, _, w in winners if {v for q, _, v in winners if q == p} != {w}}
+    served = folder / "group_impact.csv"
+    found = served.read_text().splitlines()[1:] if served.exists() else []
+    assert {line.split(",")[0] for line in found} == differ
 
 
 def test_support_is_in_the_files(folder):
@@ -80,12 +86,20 @@ def test_support_is_in_the_files(folder):
     assert len(lines) == 12 - found["undecided_pairs"]
 
 
-def test_another_training_can_only_lower_support():
+def test_three_trainings_and_the_smaller_support_counts(tmp_path):
     one = run(ballots(), SHORT)
-    two = run(ballots(), replace(SHORT, seeds=2))
-    np.testing.assert_array_equal(one.order.ranks, two.order.ranks)
-    assert two.support.trainings == 2 and set(np.unique(two.support.seeds)) <= {0.0, 0.5, 1.0}
-    assert (two.support.pairs <= one.support.pairs).all()
+    three = run(ballots(), replace(SHORT, seeds=3), out=tmp_path / "run")
+    np.testing.assert_array_equal(one.order.ranks, three.order.ranks)
+    assert three.support.trainings == 3
+    assert set(np.unique(three.support.seeds.round(6))) <= {0.0, 0.333333, 0.666667, 1.0}
+    np.testing.assert_array_equal(three.support.pairs, np.minimum(three.support.raters, three.support.seeds))
+    assert (three.support.pairs <= one.support.pairs).all()
+    with (tmp_path / "run" / "social_orders.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["support"]]
+    assert rows and all(
+        float(row["support"]) == min(float(row["raters"]), float(row["seeds"])) for row in rows
+    )
+    assert "in how many of 3 trainings, whichever is smaller" in (tmp_path / "run/report.html").read_text()
 
 
 def test_a_simulated_electorate_has_support_too():

@@ -149,6 +149,20 @@ def test_who_gains_and_who_loses_by_another_rule(tmp_path):
     assert "38%" not in write_report(folder).read_text()  # a table from before there were shares
 
 
+def test_what_each_winner_gives_to_each_group(tmp_path):
+    folder = make_run(tmp_path, {"A?": ["x", "y", "z"], "B?": ["u", "v"]})
+    rows = "A?,borda,x,\nA?,plurality,y,0.38\nB?,borda,u,\nB?,plurality,u,\n"
+    (folder / "rule_impact.csv").write_text("prompt,rule,winner,gain\n" + rows)
+    rows = "A?,x,north,0.8\nA?,x,<i>south,0.5\nA?,y,north,0.4\nA?,y,<i>south,0.9\n"
+    (folder / "group_impact.csv").write_text("prompt,winner,group,welfare\n" + rows)
+    text = "".join(page_of(folder).text)
+    assert "north 0.80, <i>south 0.50 ▾" in text
+    assert "north 0.40 (-0.40) ▾, <i>south 0.90 (+0.40)" in text
+    many = "".join(f"A?,{w},g{i},{(i + 1) / 20 if w == 'x' else 0.5}\n" for w in "xy" for i in range(12))
+    (folder / "group_impact.csv").write_text("prompt,winner,group,welfare\n" + many)
+    assert "and 4 more" in "".join(page_of(folder).text)
+
+
 def test_lotteries_and_losers_have_scores(tmp_path):
     folder = make_run(tmp_path / "run", {"x": ["a", "b", "c"]}, quality=False)
     rows = "prompt,completion,rank,score\nx,a,0,0.5\nx,b,0,0.5\nx,c,2,-inf\n"
@@ -212,7 +226,12 @@ def test_support_welfare_and_held_out_raters_are_shown(tmp_path):
     text = "".join(page_of(folder).text)
     assert "Use this: it is better." in text and "1 of 1 contest is undecided" in text
     assert "support 71%" in text and "98%" in text and "raters held out and asked" in text
-    assert "<i>north" in text and "0.25 ▾" in text
+    assert "<i>north" in text and "0.25 ▾" in text and "Under borda, south is worst off" in text
+    assert "It is of one training" in text
+    metrics["support"]["trainings"] = 3
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    text = "".join(page_of(folder).text)
+    assert "in how many of 3 trainings, whichever is smaller" in text and "one training" not in text
 
 
 def test_the_folder_is_read_without_running_code(tmp_path):
