@@ -10,7 +10,7 @@ export SOCIALRM_DATA_DIR ?= $(abspath ../shared/data)
 endif
 NOTEBOOKS := $(wildcard nbs/*.ipynb nbs/experiments/*.ipynb nbs/tutorials/*.ipynb nbs/guide/*.ipynb)
 
-.PHONY: help run test lab export sync lint notebooks execute reproduce bench weekly clean
+.PHONY: help run test lab export sync lint notebooks execute reproduce bench pages outputs weekly clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -59,12 +59,20 @@ reproduce: .venv/.installed  ## the long checks, ten seeds each; writes benchmar
 bench: .venv/.installed  ## speed, side by side; writes benchmarks/results/
 	for f in benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
 
+pages: .venv/.installed  ## every page of the site in headless Chromium, wide and narrow, light and dark
+	$(BIN)/python scripts/check-pages
+
+outputs: .venv/.installed  ## every stored output again, byte for byte, slow cells too
+	$(BIN)/python scripts/check-outputs
+
 weekly: .venv/.installed  ## hours: slow tests, ten thousand hostile inputs, twenty killed runs
 	$(BIN)/pytest -m "slow or not slow"
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/kill_resume.py
 	$(BIN)/python benchmarks/kill_resume.py --default --kills 4
 	$(BIN)/python benchmarks/kill_resume.py --cost
+	$(BIN)/python scripts/check-outputs --fast
+	$(BIN)/python scripts/check-pages
 
 clean:  ## remove what can be made again
 	rm -rf .venv runs _proc _docs .pytest_cache .ruff_cache build *.egg-info

@@ -45,6 +45,13 @@ def test_sidebar_lists_every_notebook_once():
     assert sorted(listed(config["website"]["sidebar"]["contents"])) == sorted(there)
 
 
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_title_and_a_subtitle_first(notebook):
+    first = json.loads(notebook.read_text())["cells"][0]
+    assert first["cell_type"] == "markdown"
+    assert re.match(r"# [^#\n]+\n\n> .+", "".join(first["source"]))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
@@ -72,7 +79,7 @@ def test_imports_stand_in_cells_of_their_own(notebook):
     if not any(s.startswith("#| default_exp") for s in sources):
         return  # no symbols to show: none of it is run
     for source in sources:
-        if not re.search(r"^#\|\s*export", source, re.M) and not source.startswith("%"):
+        if not re.search(r"^#\|\s*export", source, re.M) and not re.match(r"(#\|.*\n)*%", source):
             statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
             imports = [isinstance(node, ast.Import | ast.ImportFrom) for node in statements]
             assert all(imports) or not any(imports), source
