@@ -108,9 +108,9 @@ def finish(
     """
     if cell.cell_type == "markdown":
         cell.source = re.sub(r"(?m)^```mermaid$", "```{mermaid}", cell.source)
+    unlinked = functools.partial(re.sub, r"\[(`[^`\n]+`)\]\(http[^)\s]*\)", r"\1")
     for output in getattr(cell, "outputs", ()):
         page = output.get("data", {}).get("text/markdown")
         if page:
-            unlinked = functools.partial(re.sub, r"\[(`[^`\n]+`)\]\(http[^)\s]*\)", r"\1")
             page = re.sub(r"(?s)```python.*?```", lambda code: unlinked(code[0]), "".join(page))
             output["data"]["text/markdown"] = page.splitlines(keepends=True)
