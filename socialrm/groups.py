@@ -109,7 +109,9 @@ class Welfare:
         return rows
 
     def impact(
-        self, contests: Contests, orders: Mapping[str, SocialOrder]
+        self,
+        contests: Contests,  # that were voted on
+        orders: Mapping[str, SocialOrder],  # of each rule
     ) -> list[dict]:  # prompt, winner, group, welfare
         "What each winner gives to each group, in the contests whose winner depends on the rule."
         rows, v = [], contests.vocabulary
