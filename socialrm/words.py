@@ -56,8 +56,8 @@ def data_words(
     fixed, pairs = (facts.get("settled", {}).get(n, 0) for n in ("majority_settled", "pairs"))
     sure = f" Whatever raters think of what they left out, the majority stands in {fixed:,} of {many(pairs, 'pair')} of candidates."
     return (
-        f"Half of the raters gave {half} ballots or fewer. Of all pairs of candidates {compared:.0%} were compared, half of those on "
-        f"{often} ballots or fewer. Comparisons connect all candidates in {joined:,} of {many(all_, 'contest')}."
+        f"Half of the raters gave {half} {'ballot' if half == '1' else 'ballots'} or fewer. Of all pairs of candidates {compared:.0%} were compared, half of those on "
+        f"{often} {'ballot' if often == '1' else 'ballots'} or fewer. Comparisons connect all candidates in {joined:,} of {many(all_, 'contest')}."
     ) + (sure if pairs else "")
 
 # %% ../nbs/74_words.ipynb #6db6c14f
@@ -66,11 +66,13 @@ HEALTH = {
     "density_family": "shape of a component",
     "density_shares": "shares of the components",
     "temperature": "noise of a voter's order (temperature: 0 none, 1 as trained)",
+    "members": "individual models that were trained",
     "active_units": "dimensions in which raters differ",
     "units": "dimensions there are",
     "own": "surprise at a hidden place, in nats, knowing the rater",
     "swapped": "the same, taking the rater for another",
     "alone": "the same, knowing nothing of the rater",
+    "silent": "a rater's representation is worth nothing",
 }
 
 
@@ -82,6 +84,7 @@ def health_rows(
     flat |= {k: v for table in metrics.values() if isinstance(table, Mapping) for k, v in table.items()}
     if "density_shares" in flat:
         flat["density_shares"] = [f"{share:.0%}" for share in flat["density_shares"]]
+    flat = {k: ("yes" if v else "no") if isinstance(v, bool) else v for k, v in flat.items()}
     return fact_rows({HEALTH.get(name, name): value for name, value in flat.items()})
 
 # %% ../nbs/74_words.ipynb #4092730b
