@@ -73,6 +73,7 @@ weekly: .venv/.installed  ## hours: slow tests, ten thousand hostile inputs, twe
 	$(BIN)/python benchmarks/kill_resume.py --cost
 	$(BIN)/python scripts/check-outputs --fast
 	$(BIN)/python scripts/check-pages
+	$(BIN)/python scripts/check-wheel --notebooks
 
 clean:  ## remove what can be made again
 	rm -rf .venv runs _proc _docs .pytest_cache .ruff_cache build *.egg-info
