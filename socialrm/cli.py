@@ -100,7 +100,7 @@ def aggregate(
         write_orders(lines, contests, order)
 
 # %% ../nbs/41_cli.ipynb #f9558f24
-def _config(interpretation, voters, steps, social_members, **settings):
+def _config(interpretation, kernel, voters, steps, social_members, **settings):
     "The pipeline's settings from the command's."
     from dataclasses import replace
 
@@ -110,7 +110,8 @@ def _config(interpretation, voters, steps, social_members, **settings):
     check_seats(settings["rule"], settings["seats"])
     config = pipeline.RunConfig(**settings)
     individual = config.individual
-    social = replace(config.social, interpretation=interpretation, members=social_members)
+    reads = "kernel" if kernel else interpretation
+    social = replace(config.social, interpretation=reads, members=social_members)
     optimisation = individual.optimisation if steps is None else replace(individual.optimisation, steps=steps)
     individual = replace(individual, interpretation=interpretation, optimisation=optimisation)
     config = replace(config, individual=individual, social=social)
@@ -156,6 +157,9 @@ def run(
         Literal["ids", "tokens", "embeddings"], typer.Option(help="how completions are read")
     ] = "ids",
     encoder: Encoder = None,
+    kernel: Annotated[
+        bool, typer.Option("--kernel", help="social and vanilla rewards by a Gaussian process over texts")
+    ] = False,
     device: Device = "auto",
     batch_size: BatchSize = 64,
     cache: Cache = None,
@@ -189,7 +193,7 @@ def run(
         check_folder(out, force=force, resume=resume)
         if (out / "checkpoints" / "run.json").exists() and not force:
             typer.echo(f"{out}: going on with the run begun there", err=True)
-    interpretation = "embeddings" if encoder else interpretation
+    interpretation = "embeddings" if encoder or kernel else interpretation
     shares = _shares(weights)
     sure = {"min_support": min_support, "seeds": seeds}
     settings = {name: value for name, value in sure.items() if value is not None}
@@ -200,7 +204,7 @@ def run(
         "electorate": electorate,
         "orders": orders,
     }
-    config = _config(interpretation, voters, steps, social_members, **settings)
+    config = _config(interpretation, kernel, voters, steps, social_members, **settings)
     read_as = {"layout": layout, "rater": rater_column, "group": group_column, "split": split}
     ballots, report = load_ratings(ratings, unranked=unranked, **read_as)
     typer.echo(str(ballots if report is None else report), err=True)

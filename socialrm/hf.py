@@ -172,6 +172,10 @@ def to_hugging_face(
     "A run's social reward model, and its tokenizer. `ValueError` where the run reads no embeddings of a plain encoder."
     if run.social.config.members > 1:
         raise ValueError("this run's social model has several members: train with members=1 to hand it over")
+    if run.social.config.interpretation == "kernel":
+        raise ValueError(
+            "a kernel reads words, which such a model cannot: train with --encoder and without --kernel"
+        )
     if run.social.config.interpretation != "embeddings" or run.encoder is None:
         raise ValueError("only a run over an encoder's embeddings becomes such a model: train with --encoder")
     encoder, reader = run.encoder.encoder, run.social.model.interpretation

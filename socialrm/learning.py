@@ -73,6 +73,10 @@ class RunConfig:
             raise ValueError(f"no target {self.target!r}: use {', '.join(TARGETS)}")
         if self.target != "order" and gives != "lottery":
             raise ValueError(f"target {self.target!r} needs a lottery, and {self.rule} is none: use 'order'")
+        if self.target != "order" and self.social.interpretation == "kernel":
+            raise ValueError(
+                f"target {self.target!r} is a score, and a kernel learns orders: use 'order', or no kernel"
+            )
         if self.voters < 1:
             raise ValueError(f"voters is {self.voters}: at least one has to vote")
         if self.devices < 0:

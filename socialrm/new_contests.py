@@ -9,7 +9,9 @@ __all__ = ['read_contests', 'check_contests', 'run_voters', 'order', 'order_gene
 """Contests that nobody rated: a run's voters rank them, and a rule of your choice makes the order."""
 
 # %% ../nbs/45_new_contests.ipynb #0e0bb099
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +70,19 @@ def run_voters(
     run: LoadedRun,  # that was loaded
 ) -> Electorate:
     "The simulated voters that the run stored, at its temperature."
-    import json
-
     with np.load(run.folder / "voters.npz", allow_pickle=False) as stored:
         z = np.asarray(stored["z"], np.float64)
     told = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     options = {"temperature": float(told["temperature"]), "orders": run.config.get("orders", "sampled")}
     return Electorate(z, np.full(len(z), -1), np.ones(len(z)), **options)
+
+
+def _speaker(run):
+    "The model that voters speak through, and the voters: a kernel where it spoke in the run itself, since raters were alike."
+    voters, told = run_voters(run), json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    if run.social.config.interpretation == "kernel" and told.get("latent", {}).get("silent"):
+        return run.social, replace(voters, temperature=1.0)
+    return run.individual, voters
 
 
 def _table(run, contests):
@@ -100,12 +108,12 @@ def order(
     "The social order of each contest, from the run's voters. `ValueError` where the model does not know a text."
     rule = check_seats(run.config["rule"] if rule is None else rule, seats)
     check_contests(contests)
-    table, voters, found = _table(run, contests), run_voters(run), []
+    (speaker, voters), table, found = _speaker(run), _table(run, contests), []
     none = np.zeros((0, 2), np.int32)
     silent = Ballots(none, none, none[:, 0], none[:, 0], np.zeros(0), none[:, 0], table.vocabulary)
     for number, (prompt, candidates) in enumerate(zip(table.prompt, table.completion)):
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), number))
-        ranks, utility = draw(run.individual, voters, silent, int(prompt), candidates, key=keys[0])
+        ranks, utility = draw(speaker, voters, silent, int(prompt), candidates, key=keys[0])
         options = {"weights": voters.weight, "mask": (candidates >= 0)[None], "key": keys[1]}
         if rule.needs == "rewards":
             options["normalise"] = run.config.get("normalise", "range")

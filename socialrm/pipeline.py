@@ -233,7 +233,7 @@ def run(
     if out is not None and is_first():
         check_folder(Path(out), force=force, resume=resume)
     readers = config.individual.interpretation, config.social.interpretation
-    if "embeddings" in readers and ballots.vocabulary.vectors is None:
+    if {"embeddings", "kernel"} & set(readers) and ballots.vocabulary.vectors is None:
         ballots = with_embeddings(ballots)
     rehearse(ballots, ballots.contests(), tuple(dict.fromkeys((config.rule, *config.compare))), config)
     if out is None or not is_first():

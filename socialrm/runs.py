@@ -28,6 +28,7 @@ from .aggregation import find_rule
 from .ballots import Ballots, Vocabulary
 from .embeddings import TextEncoder, embed_vocabulary
 from .individual import Individual, IndividualConfig, Pairs, new_individual
+from .kernels import KernelReward
 from .rows import cell, write_orders
 from .social import Reward, SocialConfig, new_reward, social_pairs
 from .stored import as_dict, from_dict, load_model, load_pairs, save_model, save_pairs
@@ -186,7 +187,7 @@ class LoadedRun:
     folder: Path  # that it was read from
     config: dict[str, Any]  # config.json
     individual: Individual  # the individual reward model
-    social: Reward  # the social reward model
+    social: Reward | KernelReward  # the social reward model
     encoder: TextEncoder | None = None  # of runs that read embeddings
 
     def score(
@@ -284,8 +285,6 @@ def load(
             encoder or names[0], precision="float16" if names[1][-2:] == "16" else "float32"
         )
     held_out = np.zeros(0, np.int64)
-    individual, social = (
-        Individual(individual, how, pairs, held_out, []),
-        Reward(social, how_social, pairs, []),
-    )
+    made = KernelReward if how_social.interpretation == "kernel" else Reward
+    individual, social = Individual(individual, how, pairs, held_out, []), made(social, how_social, pairs, [])
     return LoadedRun(folder, config, individual, social, encoder)

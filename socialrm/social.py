@@ -25,6 +25,7 @@ from .architecture import Architecture, RewardModel
 from .ballots import Ballots, Contests
 from .devices import spread
 from .ensemble import combine, each, fit_members, stack
+from .kernels import KernelModel, KernelReward, train_kernel
 from .losses import pairwise
 from socialrm.pairs import (
     Pairs,
@@ -46,12 +47,17 @@ class SocialConfig:
     optimisation: Optimisation = field(
         default_factory=lambda: Optimisation(steps=1_000, batch=512, learning_rate=1e-2, weight_decay=0.0)
     )  # steps and rates
-    interpretation: str = "ids"  # or "tokens", or "embeddings"
+    interpretation: str = (
+        "ids"  # or "tokens", "embeddings"; "kernel": embeddings, counts and words by a Gaussian process
+    )
     members: int = 1  # models trained at once, from seeds of their own
+    ridge: float = 6.0  # of a kernel, in mean weights of a compared pair
 
     def __post_init__(self):
         if self.members < 1:
             raise ValueError(f"members is {self.members}: at least one model has to be trained")
+        if self.members > 1 and self.interpretation == "kernel":
+            raise ValueError(f"members is {self.members}: a kernel draws nothing, so there is one of it")
 
 
 @jax.tree_util.register_dataclass
@@ -198,8 +204,10 @@ def new_reward(
     *,
     key: jax.Array,  # parameters are drawn from it
     read: bool = False,  # fix what is read of the pairs' vectors, for a training
-) -> RewardModel:
+) -> RewardModel | KernelModel:
     "An untrained model: the shape that stored arrays are loaded into."
+    if config.interpretation == "kernel":
+        return KernelModel(len(np.unique(pairs.completion)), config.architecture.embedding)
 
     def one(key):
         rngs = nnx.Rngs(params=key)
@@ -238,8 +246,10 @@ def train_reward(
     key: jax.Array,  # every draw of the training comes from it
     progress: Callable[[dict], None] | None = None,  # called with each row of the history
     checkpoint: Any = None,  # a `checkpoints.Training`
-) -> Reward:
+) -> Reward | KernelReward:
     "Fit one reward to ballots from any source."
+    if config.interpretation == "kernel":
+        return train_kernel(source, pairs, config)
     pool = make_pool(*source, interpretation_inputs(pairs, config))
     rows = lambda key: drawn_ballots(pool, config.optimisation.batch, key=key)
     prompts = lambda key: pairs.prompt[np.asarray(pool.pair[rows(key)])[:, 0]]
@@ -301,6 +311,8 @@ def train_on_scores(
     pair = pairs.index(contests.prompt[:, None], contests.completion)
     if not np.isfinite(scores[pair >= 0]).all():
         raise ValueError("scores to train on must be finite: this rule's are not")
+    if config.interpretation == "kernel":
+        raise ValueError("a kernel learns orders, not scores: use the target 'order', or no kernel")
     inputs = interpretation_inputs(pairs, config)
     data = jnp.asarray(pair), jnp.asarray(np.where(pair >= 0, scores, 0.0), jnp.float32), inputs
     options = {"progress": progress, "checkpoint": checkpoint}

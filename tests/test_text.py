@@ -1,6 +1,7 @@
 """Text in: embeddings, a run over them, scores and orders of texts that nobody rated. Offline, with the packaged MiniLM."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -209,6 +210,77 @@ def test_a_long_table_is_read_by_the_batch(ballots):
                 float(objective(model, (longer, few[1]), 0.5, config, batch, key=jax.random.key(1))[0])
             )
         np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def test_a_run_is_read_back_by_another_process(text_run, tmp_path):
+    """Scores and orders of raw texts that nobody rated, from the folder and the encoder's package alone."""
+    folder, encoder = text_run
+    asked = [PROMPTS[0], "Why Knoxville?", "Why Knoxville?"], [LONG, "Ask its mayor.", "no"]
+    code = """
+import json, sys
+import socialrm
+from socialrm.new_contests import order
+run = socialrm.load(sys.argv[1])
+prompts, completions = json.loads(sys.argv[2])
+table, found = order(run, {prompts[1]: completions}, "copeland", seed=3)
+orders = [table.names(0), found.ranks[0].tolist()]
+print(json.dumps([run.score(prompts, completions).tolist(), orders]))
+"""
+    words = [sys.executable, "-c", code, str(folder / "run"), json.dumps(asked)]
+    options = {
+        "env": os.environ | {"SOCIALRM_CACHE_DIR": str(tmp_path)},
+        "capture_output": True,
+        "text": True,
+    }
+    there = subprocess.run(words, check=True, **options).stdout.splitlines()[-1]
+    scores, orders = json.loads(there)
+    loaded = socialrm.load(folder / "run", encoder)
+    np.testing.assert_allclose(scores, loaded.score(*asked), atol=1e-5)
+    table, found = order(loaded, {asked[0][1]: asked[1]}, "copeland", seed=3)
+    assert orders == [list(table.names(0)), found.ranks[0].tolist()]
+
+
+def test_a_kernel_is_a_social_model_too(text_run, ballots, tmp_path):
+    from socialrm.hf import to_hugging_face
+
+    _, encoder = text_run
+    config = replace(CONFIG, social=SocialConfig(SMALL, interpretation="kernel"))
+    made = run(with_embeddings(ballots, encoder), config, out=tmp_path / "run")
+    loaded = socialrm.load(tmp_path / "run", encoder)
+    pairs = made.social.pairs
+    known = [pairs.vocabulary.prompts[i] for i in pairs.prompt]
+    texts = [pairs.vocabulary.completions[i] for i in pairs.completion]
+    np.testing.assert_allclose(loaded.score(known, texts), made.social.score(), atol=1e-5)
+    new = loaded.score(["Why Knoxville?"] * 2, [LONG.replace("near", "close to"), "never"])
+    assert new[0] > new[1]  # its raters like long answers
+    alone = loaded.score(["Why Knoxville?"], ["never"])
+    np.testing.assert_allclose(alone[0], new[1], atol=1e-5)
+    assert order(loaded, {"Why?": ["yes", LONG]})[1].ranks.shape == (1, 2)
+    told = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    told["latent"]["silent"] = True  # as where raters are alike: then voters speak through the kernel
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps(told))
+    table, found = order(loaded, {"Why?": ["never", LONG.replace("near", "close to")]})
+    assert table.names(0)[found.ranks[0].argmin()] == LONG.replace("near", "close to")
+    with pytest.raises(ValueError, match="without --kernel"):
+        to_hugging_face(loaded)
+    with pytest.raises(ValueError, match="there is one of it"):
+        SocialConfig(interpretation="kernel", members=2)
+    with pytest.raises(ValueError, match="a kernel learns orders"):
+        replace(config, rule="maximal_lottery", target="probability")
+
+
+def test_a_kernel_has_a_limit(ballots, monkeypatch):
+    from socialrm import kernels
+    from socialrm.pairs import Pairs
+    from socialrm.social import rater_ballots, train_reward
+
+    rng = np.random.default_rng(0)
+    n, pairs = len(ballots.vocabulary.completions), Pairs.of(ballots)
+    own = with_vectors(ballots, rng.normal(size=(2, 5)), rng.normal(size=(n, 5)))
+    monkeypatch.setattr(kernels, "MOST", 3)
+    with pytest.raises(ValueError, match="3 texts at most, these are 6"):
+        how = SocialConfig(interpretation="kernel")
+        train_reward(rater_ballots(own, pairs), Pairs.of(own), how, key=jax.random.key(0))
 
 
 def test_package_imports_without_the_extra():
