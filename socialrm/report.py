@@ -30,7 +30,7 @@ from socialrm.findings import (
 from .palette import figure, png, rank_labels, style
 from .plots import curves, latent_scatter, slope
 from .rules import RULES
-from .suspects import suspect_table
+from .suspects import influence_table, suspect_table
 from .validate import show
 from .words import data_words, electorate_words, fact_rows, health_rows, many
 
@@ -282,6 +282,7 @@ def _context(run):
     }
     data = [(s.replace("_", " ").capitalize(), fact_rows(t)) for s, t in facts.items() if s != "cost"]
     suspect_words, suspects = suspect_table(run["folder"], metrics.get("raters", {}))
+    influence_words, influential = influence_table(run["folder"], metrics.get("raters", {}))
     n_warnings = len(data_warnings) + len(health_warnings)
     rules = list(dict.fromkeys(rule for by_rule in impact.values() for rule in by_rule))
     return {
@@ -292,7 +293,7 @@ def _context(run):
         "shown": len(social) - hidden, "has_vanilla": bool(vanilla), "rules": rules, "impact": sensitive_table,
         "impact_hidden": impact_hidden, "settings": fact_rows(config), "timing": fact_rows(run["timing"]),
         "health": health_rows({k: v for k, v in metrics.items() if k not in used}),
-        "suspect_words": suspect_words, "suspects": suspects, "groups": [(g, sizes.get(g, {}).get("raters", "")) for g in groups], "welfare": welfare, "worst_off": worst_off(run["welfare"], rule), "held_out": fact_rows({HELD_OUT.get(k, k): v for k, v in held_out.items()}),
+        "suspect_words": suspect_words, "suspects": suspects, "influence_words": influence_words, "influential": influential, "groups": [(g, sizes.get(g, {}).get("raters", "")) for g in groups], "welfare": welfare, "worst_off": worst_off(run["welfare"], rule), "held_out": fact_rows({HELD_OUT.get(k, k): v for k, v in held_out.items()}),
         "trainings": (metrics.get("support") or {}).get("trainings", 1), "support": fact_rows({SUPPORT.get(k, k): v for k, v in (metrics.get("support") or {}).items()}),
         "has_support": any(c.support for c in social.values()), "min_support": show(config.get("min_support", 0.9)),
         "files": [(n, what) for n, what in FILES.items() if (run["folder"] / n).exists()],

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from itertools import permutations
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from socialrm.dishonest import click, turn
 from socialrm.individual import IndividualConfig
-from socialrm.influence import Tallies, orders, shapley
+from socialrm.influence import Tallies, leaving, orders, shapley
 from socialrm.pipeline import RunConfig, run
 from socialrm.populations import tennessee
 from socialrm.reliability import ballot_table, copied, leave_one_out, left_out_ballots, reversal
@@ -40,6 +41,8 @@ def test_a_run_finds_random_clickers_and_names_nobody(tmp_path):
     said = json.loads((tmp_path / "run" / "metrics.json").read_text())["raters"]
     assert said["suspects"] == sum(row["story"] != "honest" for row in stored)
     text = (tmp_path / "run" / "raters.csv").read_text() + (tmp_path / "run" / "report.html").read_text()
+    assert "Influential raters" in text and said["influence_rule"] == "borda"
+    assert said["decide_alone"] == sum(float(row["alone"]) > 0 for row in stored)
     assert not any(f'"{name}"' in text or f">{name}<" in text for name in ballots.vocabulary.raters)
 
 
@@ -104,6 +107,42 @@ def test_shapley_values_add_up(rule):
     one, other = np.triu_indices(4, 1)
     np.testing.assert_allclose(found.value.sum(), 1 - (full[one] == full[other]).mean(), atol=1e-9)
     assert (found.moved >= np.abs(found.value) - 1e-9).all()
+
+
+@pytest.mark.parametrize("rule", ["borda", "copeland", "schulze"])
+def test_shapley_and_leaving_against_all_electorates(rule):
+    """Five raters of two contests: 120 orders of arrival, and each rater left out."""
+    rng = np.random.default_rng(2)
+    watch = Tallies(np.arange(5), np.array([1.0, 1, 2, 1, 1]), 5)
+    for contest in range(2):
+        watch(contest, rng.random((5, 4)).argsort(axis=1))
+    one, other = np.triu_indices(4, 1)
+
+    def relations(some):
+        if not len(some):
+            return np.full((2, 6), np.nan)
+        found = [orders(tally[list(some)].sum(axis=0)[None], rule)[0] for tally in watch.found]
+        return np.array([np.sign(ranks[other] - ranks[one]) for ranks in found])
+
+    everybody = relations(range(5))
+    agreed = lambda some: (relations(some) == everybody).mean()
+    exact = np.zeros(5)
+    for arrival in permutations(range(5)):
+        for place, rater in enumerate(arrival):
+            exact[rater] += (agreed(arrival[: place + 1]) - agreed(arrival[:place])) / 120
+    found = shapley(watch.found, rule, permutations=1_500, most=5, rng=rng)
+    assert (np.abs(found.value - exact) < 5 * found.error + 1e-9).all()
+    np.testing.assert_allclose(found.value, exact, atol=0.03)
+    alone = [1 - agreed([r for r in range(5) if r != rater]) for rater in range(5)]
+    np.testing.assert_allclose(leaving(watch.found, rule), alone)
+
+
+def test_raters_who_say_the_same_have_the_same_influence():
+    rng = np.random.default_rng(3)
+    tally = np.repeat(rng.random((4, 3, 3)), 5, axis=0)
+    found = shapley([tally], "borda", permutations=30, rng=rng)
+    np.testing.assert_allclose(found.value.reshape(4, 5).std(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(found.error.reshape(4, 5).std(axis=1), 0, atol=1e-12)
 
 
 def test_a_rater_who_is_nobody_changes_nothing():
