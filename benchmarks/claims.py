@@ -42,11 +42,13 @@ CLAIMS = {
         (claims_rules.noisy_unseen, 3),
         (claims_rules.irrelevant, 3),
         (claims_missing.penalty, 3),
+        (claims_missing.penalty_cells, 3),
         (claims_latent.masks_places, 3),
         (claims_latent.masks_noisy, 3),
         (claims_latent.sizes, 3),
+        (claims_latent.health, 3),
         (claims_missing.efficiency, 3),
-        (claims_missing.selection, 1),
+        (claims_missing.selection, 3),
     )
 }
 

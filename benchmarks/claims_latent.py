@@ -9,8 +9,9 @@ import numpy as np
 from reproduce import margins, profiles_of
 
 from socialrm import populations
+from socialrm.datasets import load
 from socialrm.density import fit_density
-from socialrm.diagnostics import separation
+from socialrm.diagnostics import dealt_out, latent_health, separation
 from socialrm.electorates import completed_ballot, observations
 from socialrm.individual import IndividualConfig, Pairs, embed, rewards, train_individual
 from socialrm.masking import FAILING, Masking
@@ -273,8 +274,43 @@ def sizes(seed, case):
         yield "tennessee", case, figure, value
 
 
+def health(seed, case):
+    """What a rater's own representation is worth on held-out raters, against another's, and against ballots dealt out anew among raters.
+
+    They are dealt out where the representation is read, and once more where the model is trained.
+    """
+    ballots = HEALTH[case](seed)
+    everything = ballots.mask
+    for training in ("as they are", "dealt out"):
+        taught = ballots
+        if training == "dealt out":
+            taught, _ = dealt_out(ballots, everything, rng=np.random.default_rng(seed))
+        individual = train_individual(taught, key=jax.random.key(seed))
+        found = latent_health(individual, ballots, rng=np.random.default_rng(seed))
+        said = f"trained on ballots {training}"
+        for figure in ("own", "swapped", "shuffled", "alone"):
+            yield case, said, f"nats a hidden place, {figure}", getattr(found, figure)
+        yield case, said, "swapped less own", found.swapped - found.own
+        yield case, said, "shuffled less own", found.shuffled - found.own
+        yield case, said, "silent", found.silent
+
+
+HEALTH = {
+    "tennessee": lambda seed: population_of(populations.tennessee, seed).ballots,
+    "mallows": lambda seed: (
+        (
+            population_of(
+                populations.mallows_mixture, seed, n=1_000, prompts=4, completions=5, centres_seed=seed + 60
+            )
+        ).ballots
+    ),
+    "breakfast": lambda seed: load("breakfast"),
+    "mtbench": lambda seed: load("mtbench"),
+    "ukpconvarg": lambda seed: load("ukpconvarg1"),
+}
+health.cases = tuple(HEALTH)
 masks_noisy.cases = tuple(MASKS)
 masks_places.cases = "curriculum", "all targets from the start"
 sizes.cases = tuple(f"curriculum, latent {n}" for n in (2, 64, 4, 16)) + tuple(
-    f"{name}, latent {n}" for name in FAILING for n in (2, 64)
+    f"{name}, latent {n}" for n in (2, 64, 4, 16) for name in FAILING
 )

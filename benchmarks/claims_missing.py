@@ -2,31 +2,43 @@
 
 from dataclasses import replace
 
+import jax
 import numpy as np
 from claims_latent import population_of
 from reproduce import profiles_of
 from scipy.stats import kendalltau
+from sklearn.cluster import KMeans
 
 from socialrm import populations
 from socialrm.baselines import from_profiles
+from socialrm.bounds import bounds
 from socialrm.imputation import BASELINES
-from socialrm.individual import IndividualConfig
+from socialrm.individual import IndividualConfig, embed, rewards, train_individual
+from socialrm.losses import list_mle
 from socialrm.missing import compare, truth
-from socialrm.pipeline import RunConfig, electorate, learn
+from socialrm.pipeline import RunConfig, electorate, learn, run
 from socialrm.unseen import prompt_support
+from socialrm.validate import validate
 
 VOTERS = 4_000
+LAMBDAS = 0.0, 0.001, 0.003, 0.01, 0.03, 0.1
 
 
 def ours(ballots, seed, config=None):
     """Both electorates' estimates, and what was learned."""
-    run = RunConfig(seed=seed, voters=VOTERS, individual=config or IndividualConfig())
-    learned, contests, found = learn(ballots, run), ballots.contests(), {}
+    settings = RunConfig(seed=seed, voters=VOTERS, individual=config or IndividualConfig())
+    learned = learn(ballots, settings)
+    return estimates(learned, ballots, settings), learned
+
+
+def estimates(learned, ballots, settings):
+    """Both electorates' estimates."""
+    contests, found = ballots.contests(), {}
     for name in ("completed", "simulated"):
-        voters = electorate(learned, ballots, replace(run, electorate=name))
-        ranks = [r for _, r in profiles_of(learned, voters, ballots, seed)]
+        voters = electorate(learned, ballots, replace(settings, electorate=name))
+        ranks = [r for _, r in profiles_of(learned, voters, ballots, settings.seed)]
         found[name] = from_profiles(contests, ranks, voters.weight)
-    return found, learned
+    return found
 
 
 def baselines(ballots, seed, names=tuple(BASELINES)):
@@ -91,7 +103,7 @@ def order_tau(population, prompt, estimate):
 def penalty(seed):
     """The unseen prompt against lambda, and the rank that the gains end up using."""
     population = population_of(populations.inverted_missing, seed)
-    for value in (0.0, 0.001, 0.003, 0.01, 0.03, 0.1):
+    for value in LAMBDAS:
         config = replace(IndividualConfig(), penalty=value)
         learned = learn(population.ballots, RunConfig(seed=seed, individual=config, members=1))
         gains = np.asarray(learned.individual.model.interpretation.gain.embedding[...], np.float64)
@@ -109,6 +121,31 @@ def penalty(seed):
             "effective rank of the gains",
             values.sum() ** 2 / (values**2).sum(),
         )
+
+
+def penalty_cells(seed, case):
+    """Lambda chosen by cells that are in the data: a kind of rater, found by k-means on the first prompt, loses its ballots on the second.
+
+    The nats that those hidden ballots cost tell one lambda from another without any ballot of the type that never rated the prompt.
+    """
+    population, rng = population_of(populations.inverted_missing, seed), np.random.default_rng(seed)
+    ballots = population.ballots
+    kinds = KMeans(4, n_init=10, random_state=seed).fit_predict(ballots.profile(0))
+    asked = [
+        k for k in range(4) if np.isin(ballots.rater[ballots.prompt == 1], np.flatnonzero(kinds == k)).any()
+    ]
+    cell = (ballots.prompt == 1) & (kinds[ballots.rater] == rng.choice(asked))
+    config = replace(IndividualConfig(), penalty=float(case.split()[1]))
+    shown = ballots.keep(ballots.mask & ~cell[:, None])
+    individual = train_individual(shown, config, key=jax.random.key(seed))
+    mean, _ = embed(individual, shown)
+    pair = individual.pairs.index(ballots.prompt[cell, None], ballots.completion[cell])
+    scored = np.asarray(rewards(individual, mean))[ballots.rater[cell, None], np.maximum(pair, 0)]
+    nats = jax.vmap(list_mle)(scored, ballots.rank[cell], ballots.mask[cell])
+    yield case, "simulated", "held-out cell: nats a ballot", np.mean(nats)
+
+
+penalty_cells.cases = tuple(f"lambda {value}" for value in LAMBDAS)
 
 
 def gap(seed):
@@ -272,7 +309,7 @@ tails_inverse.cases = tuple(f"{n} raters saw the inverse" for n in (1, 2, 3, 10)
 
 
 def selection(seed):
-    """Whether a rater ranks an item depends on how the rater likes that item: nobody recovers the order."""
+    """Whether a rater ranks an item depends on how the rater likes that item: nobody recovers the order. What does a run say?"""
     whole = population_of(
         populations.mallows_mixture, seed, n=2_000, prompts=1, completions=10, centres_seed=seed + 90
     ).complete
@@ -281,8 +318,26 @@ def selection(seed):
     stays = whole.mask & (rng.random(whole.mask.shape) < 0.1 + 0.8 * liked)
     ballots = whole.keep(stays)
     contests, goal = ballots.contests(), truth(whole, whole.contests())
-    for method, estimate in (baselines(ballots, seed) | ours(ballots, seed)[0]).items():
+    settings = RunConfig(seed=seed, voters=VOTERS, compare=())
+    found = run(ballots, settings)
+    methods = baselines(ballots, seed) | estimates(found.learned, ballots, settings)
+    for method, estimate in methods.items():
         for score, value in compare(estimate, goal).items():
             if np.isfinite(value):
                 yield "self-selection", method, score, value
-    assert len(contests) == 1
+    gap, limits = goal.borda[0][:, None] - goal.borda[0], bounds(ballots, 0, contests.completion[0])
+    inside = (limits.borda_low - 1e-6 <= gap) & (gap <= limits.borda_high + 1e-6)
+    checked, pairs = validate(ballots), gap.shape[0] * (gap.shape[0] - 1) / 2
+    warned = any("rests on what raters left out" in warning for warning in checked.warnings)
+    ranks, support = found.order.ranks[0], found.support.pairs[0]
+    said = (ranks[:, None] < ranks) & (support >= settings.min_support)
+    for figure, value in {
+        "warns that majorities rest on what raters left out": warned,
+        "share of pairs whose majority nothing left out could turn": (limits.margin_low > 1e-9).sum() / pairs,
+        "share of pairs whose Borda order nothing left out could turn": (limits.borda_low > 1e-9).sum()
+        / pairs,
+        "share of true Borda gaps within the bounds": inside.mean(),
+        "share of pairs whose support says decided": said.sum() / pairs,
+        "share of those that are in the true order": (gap > 0)[said].mean(),
+    }.items():
+        yield "self-selection", "report", figure, value

@@ -5,7 +5,7 @@
 Sets: raters and jokes drawn from Jester (J60: 60 raters x 15 jokes, J150, J600), Mallows mixtures (M200), spatial populations
 (S40: 4 prompts, noiseless). 30% of the places are hidden by type or at random, and completed ballots and simulated voters are scored against all.
 T and I are Tennessee and `inverted_missing`, complete as the populations give them: total variation of 10,000 simulated voters, worst prompt.
-The settings are fields of IndividualConfig or Optimisation. Columns: set, mask, seed, settings, score, value. Seeds from 100: results are reported on 0 to 19.
+The settings are fields of IndividualConfig or Optimisation; `--variational "beta=0.3"` instead gives fields of VariationalConfig, for that baseline alone. Columns: set, mask, seed, settings, score, value. Seeds from 100: results are reported on 0 to 19.
 tuning_exploration.csv has the wider search that came before (steps, beta, and the power of the unexplained share), by a forerunner of this script.
 """
 
@@ -28,6 +28,7 @@ from socialrm.missing import compare, hide_at_random, hide_by_type, truth
 from socialrm.populations import inverted_missing, mallows_mixture, spatial, tennessee
 from socialrm.temperature import fit_temperature
 from socialrm.training import Optimisation
+from socialrm.variational import VariationalConfig, variational_estimates
 
 RESULTS = Path(__file__).parent / "results" / "tuning.csv"
 
@@ -103,6 +104,17 @@ def masked_errors(name: str, kind: str, seed: int, config: IndividualConfig) -> 
     return {f"{m} {s}": v for m, e in found.items() for s, v in compare(e, goal).items() if np.isfinite(v)}
 
 
+def variational_errors(name: str, seed: int, text: str) -> dict[str, float]:
+    """Scores of the variational baseline with these settings, items hidden by type."""
+    whole, rng = SETS[name](seed), np.random.default_rng(seed)
+    ballots = whole.keep(hide_by_type(whole, rng=rng).stays)
+    contests, goal = ballots.contests(), truth(whole, whole.contests())
+    pairs = dict(part.split("=") for part in text.replace(" ", "").split(",") if part)
+    config = VariationalConfig(**{k: float(v) if "." in v else int(v) for k, v in pairs.items()})
+    found = variational_estimates(ballots, contests, rng=np.random.default_rng(seed), config=config)
+    return {f"{m} {s}": v for m, e in found.items() for s, v in compare(e, goal).items() if np.isfinite(v)}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -111,10 +123,28 @@ if __name__ == "__main__":
     parser.add_argument("--kinds", nargs="+", default=["type"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[100, 101, 102])
     parser.add_argument("--settings", nargs="+", default=["", "sharpen=0,beta=0.05,looks=100000"])
+    parser.add_argument(
+        "--variational", nargs="+", help="settings of the variational baseline; nothing else is run"
+    )
     asked = parser.parse_args()
     if not RESULTS.exists():
         RESULTS.write_text("set,mask,seed,settings,score,value\n")
-    for seed in asked.seeds:
+    for seed in asked.seeds if asked.variational else ():
+        for name in (name for name in asked.sets if name in SETS):
+            for text in asked.variational:
+                row = variational_errors(name, seed, text)
+                with RESULTS.open("a", newline="") as file:
+                    said = f"variational {text or 'default'}"
+                    out = csv.writer(file, lineterminator="\n")
+                    out.writerows((name, "type", seed, said, s, f"{v:.5f}") for s, v in row.items())
+                print(
+                    name,
+                    seed,
+                    said,
+                    {s: round(v, 3) for s, v in row.items() if "borda_error" in s},
+                    flush=True,
+                )
+    for seed in asked.seeds if not asked.variational else ():
         for name in asked.sets:
             for kind in asked.kinds if name in SETS else ["none"]:
                 for text in asked.settings:

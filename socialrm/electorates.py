@@ -280,7 +280,7 @@ def draw(
     "Every voter's ranking in one contest, 0 is best and -1 padding, and the utilities that it sorts."
     where, size = candidates >= 0, len(candidates)
     asked = Pairs(np.full(size, prompt), np.maximum(candidates, 0), ballots.vocabulary)
-    scored = voter_rewards(individual, electorate, asked) / np.float32(electorate.temperature)[..., None]
+    scored = voter_rewards(individual, electorate, asked) / np.float32(electorate.temperature).reshape(-1, 1)
     keys, keys_several = (jax.random.split(k, len(electorate.z)) for k in jax.random.split(key))
     if electorate.orders == "modal":
         return np.asarray(_modal(scored, where)), np.asarray(scored)

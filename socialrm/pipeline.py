@@ -167,7 +167,7 @@ def _metrics(ballots, report, learned):
         "density_shares": [round(float(s), 6) for s in learned.density.share],
         "temperature": learned.voters.temperature,
         "members": len(learned.individuals),
-        "latent": {k: v for k, v in asdict(learned.health).items() if k != "warnings"},
+        "latent": {k: v for k, v in asdict(learned.health).items() if k != "warnings" and v is not None},
         "warnings": list(learned.health.warnings),
     }
 

@@ -71,6 +71,7 @@ HEALTH = {
     "units": "dimensions there are",
     "own": "surprise at a hidden place, in nats, knowing the rater",
     "swapped": "the same, taking the rater for another",
+    "shuffled": "the same, several raters' ballots taken for one rater's",
     "alone": "the same, knowing nothing of the rater",
     "silent": "a rater's representation is worth nothing",
 }
