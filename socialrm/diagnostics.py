@@ -99,7 +99,9 @@ def dealt_out(
     shown: Bool[np.ndarray, "ballot place"],  # what is visible of them
     *,
     rng: np.random.Generator,  # decides who gets which
-) -> tuple[Ballots, Bool[np.ndarray, "ballot place"]]:  # every rater has as many as before, on the same prompts
+) -> tuple[
+    Ballots, Bool[np.ndarray, "ballot place"]
+]:  # every rater has as many as before, on the same prompts
     "Every prompt's ballots dealt out anew among those who have one there, and what of them is shown."
     by_prompt = np.argsort(ballots.prompt, kind="stable")
     take = np.empty_like(by_prompt)

@@ -30,7 +30,7 @@ def rated_by_alike(
     share = np.empty_like(rated)
     for rows in np.array_split(np.arange(ballots.n_raters), -(-ballots.n_raters // 1_000)):
         away = ((mean[rows, None] - mean[some]) ** 2).sum(axis=-1)
-        alike = np.exp(-0.5 * away / (sigma[rows, None] ** 2 + sigma[some] ** 2))
+        alike = np.exp(-2.0 * away / (sigma[rows, None] ** 2 + sigma[some] ** 2))
         share[rows] = (alike @ rated[some] + rated[rows]) / (alike.sum(axis=1, keepdims=True) + 1)
     return share
 
