@@ -41,7 +41,7 @@ export: .venv/.installed  ## write the package from the notebooks
 	$(BIN)/nbdev_export && $(BIN)/nbdev_clean
 
 execute: .venv/.installed  ## run notebooks whole and store their outputs: make execute NOTEBOOKS=nbs/00_ballots.ipynb
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=3600 $(NOTEBOOKS)
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=3600 --ExecutePreprocessor.coalesce_streams=True $(NOTEBOOKS)
 	$(BIN)/nbdev_clean
 
 lab: .venv/.installed  ## JupyterLab on the notebooks
