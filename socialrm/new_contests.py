@@ -76,7 +76,7 @@ def run_voters(
     options = {"temperature": float(told["temperature"]), "orders": run.config.get("orders", "sampled")}
     return Electorate(z, np.full(len(z), -1), np.ones(len(z)), **options)
 
-
+# %% ../nbs/45_new_contests.ipynb #ac5cf9ef
 def _speaker(run):
     "The model that voters speak through, and the voters: a kernel where it spoke in the run itself, since raters were alike."
     voters, told = run_voters(run), json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ def _speaker(run):
         return run.social, replace(voters, temperature=1.0)
     return run.individual, voters
 
-
+# %% ../nbs/45_new_contests.ipynb #6f164467
 def _table(run, contests):
     "Contests over what the model knows or reads."
     rows = [(p, c) for p, completions in contests.items() for c in completions]
