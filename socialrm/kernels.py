@@ -160,10 +160,8 @@ class KernelReward:
         pairs: Pairs | None = None,  # to score; None: those trained on
     ) -> Float[np.ndarray, "1 pair"]:
         "Rewards, as of an ensemble of one."
-        pairs = self.pairs if pairs is None else pairs
-        v = pairs.vocabulary
-        if pairs is self.pairs or v is self.pairs.vocabulary:
-            pairs = replace(pairs, vocabulary=self.kernel.vocabulary)
+        if pairs is None:  # a run read back keeps vectors of these alone
+            pairs = replace(self.pairs, vocabulary=self.kernel.vocabulary)
         rows, where = np.unique(pairs.completion, return_inverse=True)
         weight = np.asarray(self.model.weight[...], np.float64)
         parts = [rows[at : at + 4_096] for at in range(0, len(rows), 4_096)]

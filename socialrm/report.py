@@ -152,7 +152,8 @@ def _contest(contest, vanilla, sure, texts, most, opened):
         {"support": f"{float(sure['support']):.0%}", "undecided": sure["decided"] != "True"} if sure else {}
     )
     return {"support": "", "undecided": False} | names | {
-        "prompt": prompt, "rows": rows, "changed": changed, "open": opened
+        "prompt": prompt, "rows": rows, "changed": changed, "open": opened,
+        "long": any(len(row["completion"]) > 60 for row in rows),
     }  # fmt: skip
 
 # %% ../nbs/42_report.ipynb #6ab6312a
