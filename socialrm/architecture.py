@@ -116,6 +116,17 @@ class RewardModel(nnx.Module):
         self.feature = nnx.Linear(architecture.width, architecture.features, use_bias=False, rngs=rngs)
         self.latent = architecture.latent
 
+    def block(
+        self,
+        inputs: tuple,  # of the interpretation
+        *,
+        key: jax.Array | None = None,  # of a training step; None: not training
+    ) -> Float[Array, "pair weight"]:
+        "What a pair's reward is linear in; a voter's weights are `decoder(z)`."
+        read = self.interpretation(inputs, key=key)
+        block = read.gain[:, :, None] * self.feature(read.completion)[:, None, :]
+        return block.reshape(block.shape[0], -1)
+
     def score(
         self,
         inputs: tuple,  # of the interpretation
@@ -124,10 +135,8 @@ class RewardModel(nnx.Module):
         key: jax.Array | None = None,  # of a training step
     ) -> Float[Array, "voter pair"]:  # higher is better
         "Rewards; only differences within a prompt mean anything."
-        interpreted = self.interpretation(inputs, key=key)
-        block = interpreted.gain[:, :, None] * self.feature(interpreted.completion)[:, None, :]
-        decoded = jax.vmap(self.decoder)(z)
-        return decoded.reshape(len(z), -1) @ block.reshape(block.shape[0], -1).T
+        block = self.block(inputs, key=key)
+        return jax.vmap(self.decoder)(z).reshape(len(z), -1) @ block.T
 
     def score_pinned(
         self,

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SWEEPS', 'modal_ballot', 'sampled_draw', 'sampled_ballot', 'completed_draw', 'completed_ballot', 'merge',
-           'partial_draw', 'completed_partial', 'Electorate', 'join', 'simulated', 'completed', 'observations',
-           'voter_rewards', 'draw', 'profile']
+           'partial_draw', 'completed_partial', 'Electorate', 'join', 'simulated', 'completed', 'observations', 'draw',
+           'profile']
 
 # %% ../nbs/25_electorates.ipynb #cbbe1cf1
 """Voters and their complete rankings: modal or sampled orders, simulated voters or completed ballots."""
@@ -22,7 +22,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .ballots import Ballots
 from .devices import spread, whole
-from .individual import Individual, Pairs, rewards
+from .pairs import Pairs
+from .voices import listen
 
 # %% ../nbs/25_electorates.ipynb #8cbb57cb
 def modal_ballot(
@@ -242,34 +243,9 @@ def observations(
     }
     return observed, several
 
-# %% ../nbs/25_electorates.ipynb #89758370
-def voter_rewards(
-    individual: Any,  # the electorate's model, or its members'; a `Reward` is the same for every voter
-    electorate: Electorate,  # who votes
-    pairs: Pairs,  # what to score
-) -> Float[Array, "voter pair"]:  # higher is better
-    "Each voter's rewards, from the model that the voter's representation is of."
-    models = list(individual) if isinstance(individual, Sequence) else [individual]
-    member = np.zeros(len(electorate.z), int) if electorate.member is None else electorate.member
-    if member.max(initial=0) >= len(models):
-        raise ValueError(f"the electorate has {member.max() + 1} members and {len(models)} models are given")
-    if len(models) == 1:
-        return _speak(models[0], electorate.z, pairs)
-    scored = np.empty((len(member), len(pairs.prompt)), np.float32)
-    for number in np.unique(member):
-        scored[member == number] = _speak(models[number], electorate.z[member == number], pairs)
-    return jnp.asarray(scored)
-
-
-def _speak(model, z, pairs):
-    "Rewards of an individual model given z, or of a model for everybody."
-    if isinstance(model, Individual):
-        return rewards(model, z, pairs)
-    return jnp.broadcast_to(model.score(pairs), (len(z), len(pairs.prompt)))
-
 # %% ../nbs/25_electorates.ipynb #bba6200e
 def draw(
-    individual: Any,  # the electorate's model, or its members'; see `voter_rewards`
+    individual: Any,  # the electorate's model, its members', or its voices: see `listen`
     electorate: Electorate,  # who votes
     ballots: Ballots,  # what completed voters said
     prompt: int,  # index
@@ -280,7 +256,8 @@ def draw(
     "Every voter's ranking in one contest, 0 is best and -1 padding, and the utilities that it sorts."
     where, size = candidates >= 0, len(candidates)
     asked = Pairs(np.full(size, prompt), np.maximum(candidates, 0), ballots.vocabulary)
-    scored = voter_rewards(individual, electorate, asked) / np.float32(electorate.temperature).reshape(-1, 1)
+    scored = listen(individual, electorate).rewards(asked)
+    scored = scored / np.float32(electorate.temperature).reshape(-1, 1)
     keys, keys_several = (jax.random.split(k, len(electorate.z)) for k in jax.random.split(key))
     if electorate.orders == "modal":
         return np.asarray(_modal(scored, where)), np.asarray(scored)

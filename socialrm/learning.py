@@ -28,6 +28,7 @@ from .individual import Individual, IndividualConfig, embed, n_steps, train_indi
 from .profiles import margins
 from .social import SocialConfig
 from .temperature import TEMPERATURES, fit_temperature
+from .voices import listen
 
 # %% ../nbs/86_learning.ipynb #68d7ab2c
 TARGETS = ("order", "probability", "log_probability", "win_rate")
@@ -254,11 +255,11 @@ def vote(
 ]:
     "Every rule's order in every contest, the kept voters' rankings, and margins as shares of the electorate."
     found = {rule: [] for rule in rules}
-    kept, beaten = [], []
+    kept, beaten, voices = [], [], listen(individual, voters)
     for contest in range(len(contests)):
         key_profile, key_rule = jax.random.split(jax.random.fold_in(key, contest))
         prompt, candidates = int(contests.prompt[contest]), contests.completion[contest]
-        ranks, utilities = draw(individual, voters, ballots, prompt, candidates, key=key_profile)
+        ranks, utilities = draw(voices, voters, ballots, prompt, candidates, key=key_profile)
         options = {"weights": voters.weight, "mask": (candidates >= 0)[None], "key": key_rule}
         for rule in rules:
             order = _apply(rule, ranks[None], utilities[None], seats, normalise, options)

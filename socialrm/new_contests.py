@@ -20,10 +20,13 @@ import numpy as np
 
 from .aggregation import SocialOrder, aggregate, aggregate_rewards, check_seats
 from .ballots import Ballots, Contests
+from .counting import count, is_counted
 from .electorates import Electorate, draw
 from .rows import parse_line
 from .runs import LoadedRun
 from .social import social_pairs
+from .tallies import order_tallies
+from .voices import listen
 
 # %% ../nbs/45_new_contests.ipynb #2eb69394
 def read_contests(
@@ -111,9 +114,12 @@ def order(
     (speaker, voters), table, found = _speaker(run), _table(run, contests), []
     none = np.zeros((0, 2), np.int32)
     silent = Ballots(none, none, none[:, 0], none[:, 0], np.zeros(0), none[:, 0], table.vocabulary)
+    if is_counted(rule, voters):
+        return table, order_tallies(count(speaker, voters, silent, table, key=jax.random.key(seed)), rule)
+    voices = listen(speaker, voters)
     for number, (prompt, candidates) in enumerate(zip(table.prompt, table.completion)):
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), number))
-        ranks, utility = draw(speaker, voters, silent, int(prompt), candidates, key=keys[0])
+        ranks, utility = draw(voices, voters, silent, int(prompt), candidates, key=keys[0])
         options = {"weights": voters.weight, "mask": (candidates >= 0)[None], "key": keys[1]}
         if rule.needs == "rewards":
             options["normalise"] = run.config.get("normalise", "range")

@@ -23,6 +23,7 @@ from .aggregation import SocialOrder, find_rule
 from .assessment import held_out_trial, judged, watches
 from .ballots import Ballots, Contests
 from .checkpoints import EVERY, Checkpoints
+from .counting import about, cast, is_counted, sample
 from .devices import is_first, shares_devices
 from .electorates import Electorate
 from .embeddings import with_embeddings
@@ -36,7 +37,6 @@ from socialrm.learning import (
     stage_key,
     stage_progress,
     stage_rng,
-    vote,
 )
 from .lotteries import lottery_rewards
 from .runs import save
@@ -109,10 +109,15 @@ def _another(ballots, contests, config, vanilla, seed, checkpoints):
     learned = learn(ballots, config, checkpoints=kept)
     models, voters = speakers(learned, electorate(learned, ballots, config, checkpoints=kept), vanilla)
     options = {"key": stage_key(seed, "profiles"), "seats": config.seats, "normalise": config.normalise}
-    cast = lambda: vote(models, voters, ballots, contests, (config.rule,), **options)[0][config.rule].ranks
-    return kept.stage("ranks", cast)
+    ranks = lambda: cast(models, voters, ballots, contests, (config.rule,), **options)[0][config.rule].ranks
+    return kept.stage("ranks", ranks)
 
 # %% ../nbs/40_pipeline.ipynb #df39f1d8
+def _rules(config):
+    "The chosen one, and those that it is compared with."
+    return tuple(dict.fromkeys((config.rule, *config.compare)))
+
+
 def _spread(voters, contests):
     "Voters evenly spread over the electorate, no more than memory allows."
     most = max(1, REDRAWN // contests.completion.size)
@@ -121,25 +126,26 @@ def _spread(voters, contests):
 # %% ../nbs/40_pipeline.ipynb #26015004
 def _vote(ballots, contests, config, learned, voters, vanilla, checkpoints):
     "Orders of all rules, what the social model is to read, margins, what is said of raters, and who looked on."
-    rules = tuple(dict.fromkeys((config.rule, *config.compare)))
+    rules = _rules(config)
     drawn = _spread(len(voters.z), contests) if config.rule == "random_ballot" else []
     options = {"resamples": config.resamples, "rng": stage_rng(config.seed, "support")}
-    sure, served = watches(config, ballots, contests, learned, voters, **options)
+    seen = sample(voters) if is_counted(config.rule, voters) else voters  # whom those who look on see
+    sure, served = watches(config, ballots, contests, learned, seen, **options)
     rng = stage_rng(config.seed, "raters")
-    parts = rater_tallies(ballots, contests, learned, voters, rng=rng)
+    parts = rater_tallies(ballots, contests, learned, seen, rng=rng)
     models, voters = speakers(learned, voters, vanilla)
     options = {"key": stage_key(config.seed, "profiles"), "keep": drawn}
     options |= {"look": [w for w in (sure, served, parts) if w]}
     options |= {"seats": config.seats, "normalise": config.normalise}
 
-    def cast():
-        found = vote(models, voters, ballots, contests, rules, **options)
+    def hold():
+        found = cast(models, voters, ballots, contests, rules, **options)
         said = [], {}
         if not learned.health.silent:
             said = judge_raters(ballots, learned, parts, config.rule, rng=rng)
         return *found, sure and (sure.found, sure.order_without), served and served.found, said
 
-    found = checkpoints.stage("votes", cast, SocialOrder)
+    found = checkpoints.stage("votes", hold, SocialOrder)
     orders, kept, beaten, sure_found, served_found, said = found
     if sure:
         sure.found, sure.order_without = sure_found
@@ -214,6 +220,7 @@ def _stages(ballots, config, report, progress, checkpoints):
     impact = tuple(served.impact(contests, several)) if served else ()
     found = Run(*result, clock.seconds, beaten, support, welfare, impact, tuple(raters))
     found.metrics.update(judged(found, kept_out) | ({"raters": judgement} if judgement else {}))
+    found.metrics["warnings"] += about(_rules(config), voters)
     return found
 
 # %% ../nbs/40_pipeline.ipynb #721ddc5c
@@ -235,7 +242,7 @@ def run(
     readers = config.individual.interpretation, config.social.interpretation
     if {"embeddings", "kernel"} & set(readers) and ballots.vocabulary.vectors is None:
         ballots = with_embeddings(ballots)
-    rehearse(ballots, ballots.contests(), tuple(dict.fromkeys((config.rule, *config.compare))), config)
+    rehearse(ballots, ballots.contests(), _rules(config), config)
     if out is None or not is_first():
         return _stages(ballots, config, report, progress, Checkpoints())
     asked = asked_for(ballots, config, None if report is None else dict(report.left_out))

@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
+from .devices import AXES
 from .individual import Examples
 
 # %% ../nbs/82_shards.ipynb #3aa52732
@@ -87,14 +90,6 @@ class Shards:
         kept = tuple((path, i) for path, i, n in groups if n == full)
         return cls(kept, full, ballots, places, sum(n for *_, n in groups if n < full))
 
-    def order(
-        self,
-        seed: int,  # with the epoch's number, decides the order
-        epoch: int,  # number
-    ) -> Int[np.ndarray, " group"]:
-        "Row groups as an epoch reads them."
-        return np.random.default_rng([seed, epoch]).permutation(len(self.groups))
-
 # %% ../nbs/82_shards.ipynb #9c54040c
 def read_group(
     shards: Shards,  # where to read
@@ -117,39 +112,69 @@ def read_group(
     found[0, rater, ballot, place], found[1, rater, ballot, place] = flat("pair"), flat("rank")
     return found[0], found[1]
 
-# %% ../nbs/82_shards.ipynb #b8332098
+# %% ../nbs/82_shards.ipynb #13e0ab18
+def _shared(table, processes: int):
+    "Arrays of which each process has a part, split over the devices of all; whole ones where there is one device."
+    mesh = jax.sharding.get_mesh()
+    if mesh.empty or mesh.size == 1:
+        return tuple(map(jnp.asarray, table))
+    if any(len(x) * processes % mesh.size for x in table):
+        raise ValueError(
+            f"{len(table[-1]) * processes} raters in a window do not split over {mesh.size} devices: change `groups`"
+        )
+    split = NamedSharding(mesh, PartitionSpec(AXES))
+    whole = lambda x: (len(x) * processes, *x.shape[1:])
+    return tuple(jax.make_array_from_process_local_data(split, x, whole(x)) for x in table)
+
+# %% ../nbs/82_shards.ipynb #6a2946d1
 def as_examples(
-    pair: Int[np.ndarray, "rater ballot place"],  # row in the table of pairs, -1 padding
+    pair: Int[np.ndarray, "rater ballot place"],  # of this process's raters
     rank: Int[np.ndarray, "rater ballot place"],  # 0 is best, equal is tied
-    inputs: tuple,  # arrays of the interpretation, for the whole table of pairs
+    inputs: tuple,  # of the interpretation, for the whole table of pairs
 ) -> tuple[Examples, Int[np.ndarray, " rater"]]:
-    "What the individual model's objective reads: ballots, and the raters to draw from."
+    "What the individual model's objective reads: ballots, and the raters of all processes to draw from."
     raters, ballots, places = pair.shape
+    here, processes = jax.process_index(), jax.process_count()
     count = (pair[:, :, 0] >= 0).sum(axis=1)
-    start = np.arange(raters) * ballots
+    start = (here * raters + np.arange(raters)) * ballots
     table = [
-        jnp.asarray(x, jnp.int32) for x in (pair.reshape(-1, places), rank.reshape(-1, places), start, count)
+        np.asarray(x, np.int32) for x in (pair.reshape(-1, places), rank.reshape(-1, places), start, count)
     ]
-    return Examples(*table, inputs), jnp.arange(raters, dtype=jnp.int32)
+    return Examples(*_shared(table, processes), inputs), jnp.arange(processes * raters, dtype=jnp.int32)
 
-
+# %% ../nbs/82_shards.ipynb #1a98b67a
 def windows(
     shards: Shards,  # where to read
     inputs: tuple,  # of the interpretation, for the whole table of pairs
     *,
     chunk: int,  # steps that draw from one window: `Optimisation.chunk`
     groups: int = 8,  # row groups in a window
+    ahead: int = 1,  # windows that are read before they are needed
     seed: int,  # decides the order of row groups
 ) -> Callable[[int], tuple[Examples, Int[Array, " rater"]]]:
-    "A function from a chunk's first step to its window, for `fit`."
-    groups = min(groups, len(shards.groups))
-    each = len(shards.groups) // groups  # windows in an epoch
+    "A function from a chunk's first step to its window, for `fit`. `ValueError` where processes do not share it evenly."
+    import grain
+
+    groups, here, processes = min(groups, len(shards.groups)), jax.process_index(), jax.process_count()
+    if groups % processes:
+        raise ValueError(
+            f"{groups} row groups in a window do not split over {processes} processes: change `groups`"
+        )
+    mine = slice(here * groups // processes, (here + 1) * groups // processes)
+
+    def read(numbers):
+        found = [read_group(shards, int(number)) for number in numbers[mine]]
+        return tuple(np.concatenate(column) for column in zip(*found))
+
+    order = grain.MapDataset.range(len(shards.groups)).shuffle(seed=seed).repeat().batch(groups)
+    reader = iter(
+        order.map(read).to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=ahead))
+    )
 
     def window(first: int):
-        epoch, turn = divmod(first // chunk, each)
-        numbers = shards.order(seed, epoch)[turn * groups : (turn + 1) * groups]
-        found = [read_group(shards, int(number)) for number in numbers]
-        return as_examples(*(np.concatenate(column) for column in zip(*found)), inputs)
+        if reader.get_state()["next_index"] != first // chunk:
+            reader.set_state({"next_index": first // chunk})
+        return as_examples(*next(reader), inputs)
 
     return window
 

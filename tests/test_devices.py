@@ -6,22 +6,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+
+from socialrm.pairs import Pairs
+from socialrm.populations import tennessee
+from socialrm.shards import write_shard
 
 PROGRAM = """
 import sys
 import jax
 import numpy as np
 from dataclasses import replace
-from socialrm import devices
+from pathlib import Path
+from socialrm import devices, shards as stored
 from socialrm.architecture import Architecture
 from socialrm.density import MixtureDensity
 from socialrm.electorates import draw, simulated
-from socialrm.individual import IndividualConfig, embed, objective, rewards, train_individual
+from socialrm.individual import IndividualConfig, embed, new_individual, objective, rewards, train_individual
+from socialrm.pairs import interpretation_inputs
 from socialrm.populations import tennessee
 from socialrm.social import SocialConfig, rater_ballots, train_reward
-from socialrm.training import Optimisation
+from socialrm.tallies import stream_voters, tally
+from socialrm.training import Optimisation, fit
 
 out, count, split = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "sharded"
 if sys.argv[4] == "processes":
@@ -30,7 +38,10 @@ ballots = tennessee(200, key=jax.random.key(0)).ballots
 how = Optimisation(steps=20, batch=64, chunk=10, sharded=split)
 small = Architecture(width=16, blocks=1, heads=2, hidden=16, features=8)
 config = IndividualConfig(architecture=small, optimisation=how)
-with devices.on_devices(count):
+contests = 2 if sys.argv[4] == "alone" and count == 8 else None  # a mesh of 2 x 4; of processes each is a row
+read, read_group = [], stored.read_group
+stored.read_group = lambda shards, number: read.append(number) or read_group(shards, number)
+with devices.on_devices(count, contests):
     seen = []
     found = train_individual(ballots, config, key=jax.random.key(1), progress=seen.append)
     mean, sigma = embed(found, ballots)
@@ -41,12 +52,22 @@ with devices.on_devices(count):
     voters, _ = simulated(density, 1_003, rng=np.random.default_rng(0))
     contest = ballots.contests()
     ranks, utility = draw(found, voters, ballots, 0, contest.completion[0], key=jax.random.key(3))
-    devices_used = devices.device_count()
+    more = {}
+    if not split:  # what these share out does not depend on how parameters lie
+        counted = tally(found, stream_voters(density, 5_000, seed=0), contest, key=jax.random.key(4))
+        shards = stored.Shards.open(Path(out).parent / "shards", 2, 4)
+        data = stored.windows(shards, interpretation_inputs(found.pairs, found.config), chunk=10, groups=8, seed=0)
+        model = new_individual(found.pairs, found.config, key=jax.random.key(5))
+        rows = fit(model, objective, data, found.config, how, key=jax.random.key(6))
+        more = {name: [row[name] for row in rows] for name in ("loss", "unexplained")}
+        more = {f"streamed {name}": values for name, values in more.items()} | {"above": counted.above, "places": counted.places}
+    devices_used, rows_of_mesh = devices.device_count(), jax.sharding.get_abstract_mesh().shape.get("contests", 1)
+np.save(Path(out).with_suffix(f".{jax.process_index()}.npy"), read[:8])
 if devices.is_first():
     np.savez(
         out, loss=[row["loss"] for row in found.history], unexplained=[row["unexplained"] for row in found.history],
         mean=mean, sigma=sigma, social=social.score(), ranks=ranks, utility=utility, devices=devices_used,
-        reward=np.asarray(rewards(found, voters.z)),
+        reward=np.asarray(rewards(found, voters.z)), rows=rows_of_mesh, **more,
     )
 """
 
@@ -81,6 +102,10 @@ def finish(*processes):
 def runs(tmp_path_factory):
     "The same training and election on one device, on eight, on eight with split parameters, and on 2 x 2."
     folder = tmp_path_factory.mktemp("devices")
+    ballots = tennessee(200, key=jax.random.key(0)).ballots
+    rows = Pairs.of(ballots).index(ballots.prompt[:, None], ballots.completion), ballots.rank
+    (folder / "shards").mkdir()
+    write_shard(folder / "shards" / "0.parquet", *rows, np.full(200, 2), group=25)
     finish(start(folder, "one", 1))
     finish(start(folder, "eight", 8, devices=8))
     finish(start(folder, "split", 8, "sharded", devices=8))
@@ -88,7 +113,10 @@ def runs(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     finish(*(start(folder, "processes", 0, devices=2, number=i, port=port) for i in (0, 1)))
-    return {path.stem: np.load(path) for path in Path(folder).glob("*.npz")}
+    found = {path.stem: dict(np.load(path)) for path in Path(folder).glob("*.npz")}
+    for path in Path(folder).glob("*.npy"):
+        found[path.stem.split(".")[0]]["read " + path.stem.split(".")[1]] = np.load(path)
+    return found
 
 
 @pytest.mark.parametrize("name, devices", [("eight", 8), ("split", 8), ("processes", 4)])
@@ -104,3 +132,31 @@ def test_same_training(runs, name, devices):
 @pytest.mark.parametrize("name", ["eight", "split", "processes"])
 def test_same_voters(runs, name):
     assert (runs[name]["ranks"] == runs["one"]["ranks"]).mean() > 0.999
+
+
+@pytest.mark.parametrize("name", ["eight", "processes"])
+def test_contests_and_voters_shared_out_are_counted_the_same(runs, name):
+    one, other = runs["one"], runs[name]
+    assert (one["rows"], other["rows"]) == (1, 2)
+    assert (other["places"].sum(axis=2) == 5_000).all()
+    for figure in ("above", "places"):
+        assert np.abs(other[figure] - one[figure]).max() <= 5, (
+            figure
+        )  # where rewards are level to the last digit
+
+
+@pytest.mark.parametrize("name", ["eight", "processes"])
+def test_the_same_raters_are_streamed(runs, name):
+    one, other = runs["one"], runs[name]
+    assert len(one["streamed loss"]) == 2
+    for figure in ("streamed loss", "streamed unexplained"):
+        np.testing.assert_allclose(other[figure], one[figure], rtol=2e-3, err_msg=figure)
+        np.testing.assert_allclose(other[figure][0], one[figure][0], rtol=1e-4, err_msg=figure)
+
+
+def test_each_process_reads_its_own_part(runs):
+    """One window is all eight row groups: what one process reads in order, two read half each."""
+    alone, parts = runs["one"]["read 0"], [runs["processes"][f"read {i}"] for i in (0, 1)]
+    assert sorted(alone) == list(range(8))
+    np.testing.assert_array_equal(np.concatenate([part[:4] for part in parts]), alone)
+    assert set(parts[0][:4]).isdisjoint(parts[1][:4])
