@@ -12,7 +12,8 @@ from socialrm import populations
 from socialrm.datasets import load
 from socialrm.density import fit_density
 from socialrm.diagnostics import dealt_out, latent_health, separation
-from socialrm.electorates import completed_ballot, observations
+from socialrm.draws import completed_ballot
+from socialrm.electorates import observations
 from socialrm.individual import IndividualConfig, Pairs, embed, rewards, train_individual
 from socialrm.masking import FAILING, Masking
 from socialrm.pipeline import RunConfig, learn

@@ -10,8 +10,8 @@ from scipy.stats import kendalltau
 from sklearn.cluster import KMeans
 
 from socialrm import populations
-from socialrm.baselines import from_profiles
 from socialrm.bounds import bounds
+from socialrm.estimates import from_profiles
 from socialrm.imputation import BASELINES
 from socialrm.individual import IndividualConfig, embed, rewards, train_individual
 from socialrm.losses import list_mle

@@ -11,12 +11,14 @@ from reproduce import margins, profiles_of
 
 from socialrm import populations
 from socialrm.aggregation import aggregate
-from socialrm.baselines import Stages, fit_plackett_luce, observed
+from socialrm.baselines import Stages, fit_plackett_luce
 from socialrm.density import fit_density
 from socialrm.diagnostics import separation
+from socialrm.estimates import observed
 from socialrm.missing import compare, hide_by_type, truth
 from socialrm.pipeline import RunConfig, electorate, learn
-from socialrm.social import order_ballots, rater_ballots, train_reward
+from socialrm.pools import order_ballots, rater_ballots
+from socialrm.social import train_reward
 from socialrm.unseen import prompt_support
 
 RULES = ("borda", "plurality", "irv", "copeland", "minimax", "schulze", "maximal_lottery")

@@ -17,7 +17,8 @@ import numpy as np
 from socialrm.ballots import Vectors, Vocabulary, from_rows
 from socialrm.best_of_n import best_of_n
 from socialrm.pairs import Pairs
-from socialrm.social import SocialConfig, rater_ballots, train_reward
+from socialrm.pools import rater_ballots
+from socialrm.social import SocialConfig, train_reward
 
 RESULTS = Path(__file__).parent / "results" / "overoptimisation.csv"
 COLUMNS = ("world", "objective", "seed", "figure", "n", "value")

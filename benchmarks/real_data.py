@@ -21,10 +21,10 @@ import numpy as np
 from configuration import configuration, exchange
 
 from socialrm.ballots import Ballots
-from socialrm.baselines import Estimate, from_profiles
 from socialrm.datasets import load
 from socialrm.distributional import DISTRIBUTIONAL
 from socialrm.electorates import profile
+from socialrm.estimates import Estimate, from_profiles
 from socialrm.imputation import BASELINES as CLASSICAL
 from socialrm.individual import IndividualConfig
 from socialrm.missing import (
@@ -36,8 +36,9 @@ from socialrm.missing import (
     truth,
 )
 from socialrm.pipeline import RunConfig, electorate, learn, speakers
+from socialrm.pools import rater_ballots
 from socialrm.populations import mallows_mixture
-from socialrm.social import rater_ballots, train_reward
+from socialrm.social import train_reward
 from socialrm.variational import VARIATIONAL, variational_estimates
 
 RESULTS = Path(__file__).parent / "results" / "real_data.csv"

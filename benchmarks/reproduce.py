@@ -23,7 +23,8 @@ from socialrm.diagnostics import hide, order_shares, total_variation
 from socialrm.electorates import profile
 from socialrm.individual import IndividualConfig
 from socialrm.pipeline import RunConfig, electorate, learn, vote
-from socialrm.social import order_ballots, rater_ballots, train_reward, voter_ballots
+from socialrm.pools import order_ballots, rater_ballots, voter_ballots
+from socialrm.social import train_reward
 
 RESULTS = Path(__file__).parent / "results" / "pipeline.csv"
 POPULATION_KEY = 40_000  # populations have keys of their own; lower ones were looked at while building

@@ -33,7 +33,8 @@ from socialrm.density import fit_density
 from socialrm.embeddings import TextEncoder, with_embeddings
 from socialrm.individual import IndividualConfig, embed, rewards, train_individual
 from socialrm.pairs import Pairs
-from socialrm.social import SocialConfig, order_ballots, rater_ballots, train_reward
+from socialrm.pools import order_ballots, rater_ballots
+from socialrm.social import SocialConfig, train_reward
 from socialrm.training import Optimisation
 
 RESULTS = Path(__file__).parent / "results" / "ukp_folds.csv"

@@ -71,8 +71,7 @@ def social_order(
 
 # %% ../nbs/10_aggregation.ipynb #babf91b5
 def find_rule(
-    rule: str
-    | Rule,  # a name in `RULES`, "copeland:0", "scores:3,1,0", "pref_voting:...", or a rule of your own
+    rule: str | Rule,  # a name in `RULES`, "copeland:0", "scores:3,1,0", "pref_voting:...", or your own
 ) -> Rule:
     """The rule of that name; `ValueError` lists the names there are.
 
@@ -170,9 +169,8 @@ def _check_mask(mask: ArrayLike | None, shape: tuple[int, ...]) -> Bool[np.ndarr
             f"mask must be boolean with the axes (contest, candidate) {shape[::2]}, got {mask.dtype} {mask.shape}"
         )
     if not mask.any(axis=-1).all():
-        raise ValueError(
-            f"contest {int(np.argmin(mask.any(axis=-1)))} has no candidate: its mask is all False"
-        )
+        empty = int(np.argmin(mask.any(axis=-1)))
+        raise ValueError(f"contest {empty} has no candidate: its mask is all False")
     return mask
 
 # %% ../nbs/10_aggregation.ipynb #0072c3b0
@@ -206,8 +204,7 @@ def aggregate_rewards(
     rule: str | Rule,  # a name in `RULES`, or a rule of your own
     *,
     weights: Float[ArrayLike, "voter"] | Float[ArrayLike, "contest voter"] | None = None,  # default: one each
-    mask: Bool[ArrayLike, "contest candidate"]
-    | None = None,  # False: padding, whose rewards must be finite too
+    mask: Bool[ArrayLike, "contest candidate"] | None = None,  # False: padding, with finite rewards too
     normalise: str = "range",  # how cardinal rules make voters comparable; "none": rewards are as they are
     **options: Any,  # as in `aggregate`
 ) -> SocialOrder:
@@ -238,9 +235,8 @@ def _from_pref_voting(name: str) -> Rule:
         raise ValueError(f"{name} needs pref_voting: pip install pref_voting") from missing
     method = voting_methods.methods.get(name.partition(":")[2])
     if method is None:
-        raise ValueError(
-            f"pref_voting has no {name.partition(':')[2]!r}; it has {', '.join(voting_methods.methods)}"
-        )
+        there = ", ".join(voting_methods.methods)
+        raise ValueError(f"pref_voting has no {name.partition(':')[2]!r}; it has {there}")
 
     def scores(laid_out: Profile) -> Float[np.ndarray, "contest candidate"]:
         won = np.zeros(laid_out.ranks.shape[:2])

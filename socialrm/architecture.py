@@ -9,6 +9,8 @@ __all__ = ['PreferenceEncoder', 'PreferenceDecoder', 'RewardModel', 'IndividualM
 """flax.nnx modules of the reward models; each function takes one example and is batched by `vmap`."""
 
 # %% ../nbs/20_architecture.ipynb #273a9a82
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -27,23 +29,18 @@ class PreferenceEncoder(nnx.Module):
         rngs: nnx.Rngs,  # parameters are drawn from it
     ):
         width, normal = architecture.width, nnx.initializers.normal(1.0)
-        self.join = nnx.Linear(2 * width, width, rngs=rngs)
-        self.place = nnx.Embed(architecture.places, width, rngs=rngs)
-        self.share = nnx.Linear(2, width, rngs=rngs)
-        self.tag = nnx.Embed(architecture.context, width, rngs=rngs)
-        self.view = nnx.Embed(2, width, rngs=rngs)
-        self.widen = nnx.Linear(width, 2 * width, rngs=rngs)
-        self.narrow = nnx.Linear(2 * width, width, rngs=rngs)
+        linear, embed = partial(nnx.Linear, rngs=rngs), partial(nnx.Embed, features=width, rngs=rngs)
+        self.join, self.place = linear(2 * width, width), embed(architecture.places)
+        self.share, self.tag, self.view = linear(2, width), embed(architecture.context), embed(2)
+        self.widen, self.narrow = linear(width, 2 * width), linear(2 * width, width)
         self.norm_element = nnx.LayerNorm(width, rngs=rngs)
         self.query = nnx.Param(normal(rngs.params(), (1, width)))
         self.nothing_else = nnx.Param(normal(rngs.params(), (1, width)))
-        self.blocks = nnx.List(
-            [TransformerBlock(architecture, rngs=rngs) for _ in range(architecture.blocks)]
-        )
-        self.norm = nnx.LayerNorm(width, rngs=rngs)
-        self.mean = nnx.Linear(width, architecture.latent, rngs=rngs)
+        blocks = [TransformerBlock(architecture, rngs=rngs) for _ in range(architecture.blocks)]
+        self.blocks, self.norm = nnx.List(blocks), nnx.LayerNorm(width, rngs=rngs)
+        self.mean = linear(width, architecture.latent)
         start = {"kernel_init": nnx.initializers.zeros, "bias_init": nnx.initializers.constant(-1.0)}
-        self.log_sigma = nnx.Linear(width, 1, **start, rngs=rngs)
+        self.log_sigma = linear(width, 1, **start)
 
     def elements(
         self,

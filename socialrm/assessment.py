@@ -19,7 +19,8 @@ from .ballots import Ballots, Contests
 from .electorates import Electorate
 from .groups import Welfare
 from .individual import Individual
-from .social import SocialConfig, rater_ballots, train_reward
+from .pools import rater_ballots
+from .social import SocialConfig, train_reward
 from .support import Resampler, resampler, support_rows
 from .trial import Trial, advice, trial
 

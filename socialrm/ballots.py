@@ -138,9 +138,9 @@ class Ballots:
         return _padded(self)
 
     def __repr__(self) -> str:
-        v = self.vocabulary
-        sizes = f"{self.n_raters:,} raters, {self.n_ballots:,} ballots of up to {self.n_places}"
-        return f"Ballots({sizes}, {len(v.prompts):,} prompts, {len(v.completions):,} completions)"
+        rows = f"{self.n_raters:,} raters, {self.n_ballots:,} ballots of up to {self.n_places}"
+        known = f"{len(self.vocabulary.prompts):,} prompts, {len(self.vocabulary.completions):,} completions"
+        return f"Ballots({rows}, {known})"
 
 # %% ../nbs/00_ballots.ipynb #9413cd93
 def _check_rows(ballot, completion, size, explain):
@@ -152,9 +152,8 @@ def _check_rows(ballot, completion, size, explain):
     b, c = ballot[order], completion[order]
     twice = np.flatnonzero((b[1:] == b[:-1]) & (c[1:] == c[:-1]))
     if twice.size:
-        raise ValueError(
-            f"{explain(b[twice[0]])} names {explain(b[twice[0]], c[twice[0]])} twice: keep one of them"
-        )
+        i = twice[0]
+        raise ValueError(f"{explain(b[i])} names {explain(b[i], c[i])} twice: keep one of them")
 
 # %% ../nbs/00_ballots.ipynb #8e8d1648
 def from_rows(
@@ -203,9 +202,7 @@ def _index(names, known):
 
 # %% ../nbs/00_ballots.ipynb #c30344ce
 def make_ballots(
-    ballots: Sequence[
-        tuple
-    ],  # (rater, prompt, ranking); a ranking lists ids best first, tied ids in an inner list
+    ballots: Sequence[tuple],  # (rater, prompt, ranking): ids best first, tied ids in an inner list
     *,
     prompts: Sequence[str] = (),  # fixes the order of these prompts in the vocabulary
     completions: Sequence[str] = (),  # fixes the order of these completions in the vocabulary
@@ -229,9 +226,8 @@ def make_ballots(
     vocabulary = Vocabulary(raters, prompts, completions, groups)
     weights = np.array([(weight or {}).get(name, 1.0) for name in raters])
     group = np.array([groups.index(group[name]) if group and name in group else -1 for name in raters])
-    return from_rows(
-        r, p, c, np.array(level), vocabulary=vocabulary, ballot=np.array(ballot), weight=weights, group=group
-    )
+    fixed = {"vocabulary": vocabulary, "weight": weights, "group": group}
+    return from_rows(r, p, c, np.array(level), ballot=np.array(ballot), **fixed)
 
 # %% ../nbs/00_ballots.ipynb #d8fce5b0
 def _contests(ballots):
@@ -251,9 +247,8 @@ def _profile(ballots, prompt):
     v = ballots.vocabulary
     if isinstance(prompt, str):
         if prompt not in v.prompts:
-            raise ValueError(
-                f"no prompt {prompt!r} in these ballots; there are {', '.join(map(repr, v.prompts[:5]))}"
-            )
+            there = ", ".join(map(repr, v.prompts[:5]))
+            raise ValueError(f"no prompt {prompt!r} in these ballots; there are {there}")
         prompt = v.prompts.index(prompt)
     rows = np.flatnonzero(ballots.prompt == prompt)
     twice = np.flatnonzero(np.bincount(ballots.rater[rows], minlength=ballots.n_raters) > 1)
@@ -262,9 +257,8 @@ def _profile(ballots, prompt):
         raise ValueError(f"rater {who!r} has several ballots on prompt {what!r}: a profile holds one a rater")
     ranks = np.full((ballots.n_raters, len(v.completions)), -1, np.int32)
     ballot, place = np.nonzero(ballots.mask[rows])
-    ranks[ballots.rater[rows][ballot], ballots.completion[rows][ballot, place]] = ballots.rank[rows][
-        ballot, place
-    ]
+    at = ballots.rater[rows][ballot], ballots.completion[rows][ballot, place]
+    ranks[at] = ballots.rank[rows][ballot, place]
     return ranks[:, np.unique(ballots.completion[rows][ballots.mask[rows]])]
 
 # %% ../nbs/00_ballots.ipynb #ef6c2cf0

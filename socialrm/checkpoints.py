@@ -125,6 +125,43 @@ def _placed(array, like):
     array = jnp.array(array)  # a copy: the training donates it
     return jax.device_put(array, like.sharding) if like.committed else array
 
+# %% ../nbs/87_checkpoints.ipynb #072c77ba
+@contextmanager
+def _manager(folder):
+    "Orbax over a folder, and its arguments."
+    import orbax.checkpoint as ocp
+
+    options = {"max_to_keep": KEEP, "enable_async_checkpointing": False, "cleanup_tmp_directories": True}
+    with ocp.CheckpointManager(folder.resolve(), options=ocp.CheckpointManagerOptions(**options)) as found:
+        yield found, ocp.args
+
+
+def _read(training, step, carry):
+    "Parameters and optimiser state, and history, of one checkpoint."
+    like = _named(carry) | {"key": training.key}
+    target = {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in like.items()}
+    with _manager(training.folder) as (manager, args):
+        parts = {"state": args.StandardRestore(target), "about": args.JsonRestore()}
+        found = manager.restore(step, args=args.Composite(**parts))
+    state, about = {name: np.asarray(leaf) for name, leaf in found.state.items()}, found.about
+    if digest(state) != about["digest"] or about["step"] != step:
+        raise OSError("its arrays are not those that were written")
+    if not np.array_equal(state["key"], training.key) or about["settings"] != training.settings:
+        raise CheckpointError(f"{training.folder} is another training's, of another seed or settings")
+    leaves = [_placed(state[name], leaf) for name, leaf in _named(carry).items()]
+    return jax.tree.unflatten(jax.tree.structure(carry), leaves), about["history"]
+
+# %% ../nbs/87_checkpoints.ipynb #db4558a3
+def _save(training, step, carry, history, finished):
+    "Write one checkpoint; after the last one, older ones go."
+    state = _named(carry) | {"key": training.key}
+    about = {"step": step, "settings": training.settings, "digest": digest(state), "history": history}
+    with _manager(training.folder) as (manager, args):
+        parts = {"state": args.StandardSave(state), "about": args.JsonSave(about)}
+        manager.save(step, args=args.Composite(**parts), force=True)
+        for old in manager.all_steps() if finished else ():
+            manager.delete(old) if old != step else None
+
 # %% ../nbs/87_checkpoints.ipynb #a0abe89f
 class Training:
     "One training's checkpoints, newest first; handed to `fit`."
@@ -135,16 +172,6 @@ class Training:
         every: float = EVERY,  # seconds between two
     ):
         self.folder, self.every, self.last, self.step = folder, every, time.monotonic(), None
-
-    @contextmanager
-    def _manager(self):
-        import orbax.checkpoint as ocp
-
-        options = {"max_to_keep": KEEP, "enable_async_checkpointing": False, "cleanup_tmp_directories": True}
-        with ocp.CheckpointManager(
-            self.folder.resolve(), options=ocp.CheckpointManagerOptions(**options)
-        ) as found:
-            yield found, ocp.args
 
     def restore(
         self,
@@ -157,7 +184,7 @@ class Training:
         steps = [int(path.name) for path in self.folder.glob("*") if path.name.isdigit()]
         for step in sorted(steps, reverse=True):
             try:
-                found = self._read(step, carry)
+                found = _read(self, step, carry)
             except CheckpointError:
                 raise
             except Exception as error:  # orbax and tensorstore raise many kinds
@@ -168,21 +195,6 @@ class Training:
             self.step = step
             return step, *found
         return 0, carry, []
-
-    def _read(self, step, carry):
-        "Parameters and optimiser state, and history, of one checkpoint."
-        like = _named(carry) | {"key": self.key}
-        target = {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in like.items()}
-        with self._manager() as (manager, args):
-            parts = {"state": args.StandardRestore(target), "about": args.JsonRestore()}
-            found = manager.restore(step, args=args.Composite(**parts))
-        state, about = {name: np.asarray(leaf) for name, leaf in found.state.items()}, found.about
-        if digest(state) != about["digest"] or about["step"] != step:
-            raise OSError("its arrays are not those that were written")
-        if not np.array_equal(state["key"], self.key) or about["settings"] != self.settings:
-            raise CheckpointError(f"{self.folder} is another training's, of another seed or settings")
-        leaves = [_placed(state[name], leaf) for name, leaf in _named(carry).items()]
-        return jax.tree.unflatten(jax.tree.structure(carry), leaves), about["history"]
 
     def save(
         self,
@@ -195,14 +207,8 @@ class Training:
         "Keep this, if it is time to, or the training is finished."
         if not finished and time.monotonic() - self.last < self.every:
             return
-        state = _named(carry) | {"key": self.key}
-        about = {"step": step, "settings": self.settings, "digest": digest(state), "history": history}
         try:
-            with self._manager() as (manager, args):
-                parts = {"state": args.StandardSave(state), "about": args.JsonSave(about)}
-                manager.save(step, args=args.Composite(**parts), force=True)
-                for old in manager.all_steps() if finished else ():
-                    manager.delete(old) if old != step else None
+            _save(self, step, carry, history, finished)
         except Exception as error:  # orbax and tensorstore raise many kinds
             why = " ".join(str(error).split())[:300]
             kept = "" if self.step is None else f"; the checkpoint of step {self.step} is kept"

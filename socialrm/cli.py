@@ -194,16 +194,12 @@ def run(
         if (out / "checkpoints" / "run.json").exists() and not force:
             typer.echo(f"{out}: going on with the run begun there", err=True)
     interpretation = "embeddings" if encoder or kernel else interpretation
-    shares = _shares(weights)
+    shares = _shares(weights)  # read before anything takes long
     sure = {"min_support": min_support, "seeds": seeds}
     settings = {name: value for name, value in sure.items() if value is not None}
     settings |= {"rule": rule, "seats": seats, "normalise": normalise, "target": target}
-    settings |= {
-        "devices": 0 if distributed else devices,
-        "seed": seed,
-        "electorate": electorate,
-        "orders": orders,
-    }
+    settings |= {"seed": seed, "electorate": electorate, "orders": orders}
+    settings |= {"devices": 0 if distributed else devices}
     config = _config(interpretation, kernel, voters, steps, social_members, **settings)
     read_as = {"layout": layout, "rater": rater_column, "group": group_column, "split": split}
     ballots, report = load_ratings(ratings, unranked=unranked, **read_as)

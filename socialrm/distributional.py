@@ -17,7 +17,8 @@ from scipy.optimize import minimize
 from scipy.special import log_ndtr, ndtr, softmax
 
 from .ballots import Ballots, Contests
-from .baselines import Estimate, observed, pair_counts, stack
+from .baselines import pair_counts
+from .estimates import Estimate, observed, stack
 
 # %% ../nbs/58_distributional.ipynb #2e3d6da0
 def _normal_loss(parameters, wins, ridge):

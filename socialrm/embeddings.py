@@ -165,19 +165,8 @@ class TextEncoder:
         "Embedding and counts of each text: from the cache, or read and kept."
         missing = self.store.missing(texts)
         if missing:
-            self._read(missing)
+            _read(self, missing)
         return self.store.get(texts)
-
-    def _read(self, texts):
-        from tqdm import tqdm
-
-        with tqdm(
-            total=len(texts), desc="reading", unit=" texts", disable=None if self.progress else True
-        ) as bar:
-            for at in range(0, len(texts), SHARD):
-                some = texts[at : at + SHARD]
-                vectors = encode(self.encoder, some, batch=self.batch, done=bar.update)
-                self.store.add(some, vectors.astype(self.precision))
 
 # %% ../nbs/39_embeddings.ipynb #c107b3b7
 @contextlib.contextmanager
@@ -187,6 +176,18 @@ def _needed():
         yield
     except ModuleNotFoundError as error:
         raise ValueError(f"reading text needs {error.name}: pip install 'socialrm[text]'") from error
+
+
+def _read(encoder, texts):
+    "Texts into the encoder's cache, a shard at a time, under a bar."
+    from tqdm import tqdm
+
+    quiet = None if encoder.progress else True
+    with tqdm(total=len(texts), desc="reading", unit=" texts", disable=quiet) as bar:
+        for at in range(0, len(texts), SHARD):
+            some = texts[at : at + SHARD]
+            vectors = encode(encoder.encoder, some, batch=encoder.batch, done=bar.update)
+            encoder.store.add(some, vectors.astype(encoder.precision))
 
 # %% ../nbs/39_embeddings.ipynb #b48b8cf1
 def embed_vocabulary(

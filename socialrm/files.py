@@ -54,6 +54,21 @@ def _decode(raw, name):
         raise ValueError(f"{name} is empty: it needs a header and at least one row")
     return text
 
+# %% ../nbs/08_files.ipynb #e57e54cb
+def _header(records, name, delimiter):
+    "Names of columns, each once, over at least one row."
+    columns, *first = [record for _, record in itertools.islice(records, 2)]
+    if len(columns) == 1:
+        raise ValueError(
+            f"{name}: the header is one column, {columns[0]!r}: separate columns by {delimiter!r}"
+        )
+    if not first:
+        raise ValueError(f"{name} is empty: it has a header but no row")
+    repeated = [c for c, count in Counter(columns).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{name}: column {repeated[0]!r} comes twice in the header: rename or remove one")
+    return columns
+
 # %% ../nbs/08_files.ipynb #78ceb376
 def _delimited(raw, name, delimiter):
     "A CSV or TSV file; every column as text."
@@ -66,16 +81,7 @@ def _delimited(raw, name, delimiter):
                 yield before + 1, record
             before = reader.line_num
 
-    columns, *first = [record for _, record in itertools.islice(records(), 2)]
-    if len(columns) == 1:
-        raise ValueError(
-            f"{name}: the header is one column, {columns[0]!r}: separate columns by {delimiter!r}"
-        )
-    if not first:
-        raise ValueError(f"{name} is empty: it has a header but no row")
-    repeated = [c for c, count in Counter(columns).items() if count > 1]
-    if repeated:
-        raise ValueError(f"{name}: column {repeated[0]!r} comes twice in the header: rename or remove one")
+    columns = _header(records(), name, delimiter)
     try:
         table = pa_csv.read_csv(
             io.BytesIO(text.encode()),

@@ -110,13 +110,7 @@ class SocialRewardModel(PreTrainedModel):
         row: list[int],  # token ids
     ) -> tuple[list[int], list[int]]:
         "Prompt and completion of one sequence, without special tokens."
-        before, after = self.config.around
-        row = row[len(before) :] if before and row[: len(before)] == before else row
-        row = row[: -len(after)] if after and row[-len(after) :] == after else row
-        if self.config.separator not in row:
-            return [], row
-        at = row.index(self.config.separator)
-        return row[:at], row[at + 1 :]
+        return _split(row, *self.config.around, self.config.separator)
 
     def vectors(
         self,
@@ -148,6 +142,15 @@ class SocialRewardModel(PreTrainedModel):
         return SequenceClassifierOutput(loss=loss, logits=logits) if return_dict else (logits,)
 
 # %% ../nbs/55_hf.ipynb #9a16aff1
+def _split(row, before, after, separator):
+    row = row[len(before) :] if before and row[: len(before)] == before else row
+    row = row[: -len(after)] if after and row[-len(after) :] == after else row
+    if separator not in row:
+        return [], row
+    at = row.index(separator)
+    return row[:at], row[at + 1 :]
+
+
 AutoConfig.register("socialrm", SocialRewardConfig)
 AutoModelForSequenceClassification.register(SocialRewardConfig, SocialRewardModel)
 
@@ -164,6 +167,15 @@ def _fill(head, run):
     numbers |= {"norm.weight": reader.norm.scale[...], "norm.bias": reader.norm.bias[...]}
     numbers["utility.weight"] = (model.feature.kernel[...] @ decoded.T).T
     head.load_state_dict({name: torch.tensor(np.array(jax.device_get(x))) for name, x in numbers.items()})
+
+
+def _template(separator):
+    "Messages as prompt, separator, completion: the last one is what is judged."
+    return (
+        "{% for m in messages %}{% if loop.last and not loop.first %}"
+        + separator
+        + "{% endif %}{{ m['content'] }}{% if not loop.last and loop.revindex0 != 1 %}\n{% endif %}{% endfor %}"
+    )
 
 # %% ../nbs/55_hf.ipynb #b9ce933b
 def to_hugging_face(
@@ -200,11 +212,7 @@ def to_hugging_face(
     model.encoder.load_state_dict(encoder.model.state_dict())
     model.classes.copy_(torch.from_numpy(encoder.classes))
     _fill(model.head, run)
-    tokenizer.chat_template = (
-        "{% for m in messages %}{% if loop.last and not loop.first %}"
-        + separator
-        + "{% endif %}{{ m['content'] }}{% if not loop.last and loop.revindex0 != 1 %}\n{% endif %}{% endfor %}"
-    )
+    tokenizer.chat_template = _template(separator)
     return model, tokenizer
 
 # %% ../nbs/55_hf.ipynb #91bf7628

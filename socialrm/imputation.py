@@ -21,8 +21,9 @@ from sklearn.impute import KNNImputer
 
 from . import baselines
 from .ballots import Ballots, Contests
-from .baselines import Estimate, Stages, fit_plackett_luce, from_profiles, observed, positions
-from .electorates import completed_ballot
+from .baselines import Stages, fit_plackett_luce, positions
+from .draws import completed_ballot
+from .estimates import Estimate, from_profiles, observed
 
 # %% ../nbs/52_imputation.ipynb #8d64d380
 def sort_rows(

@@ -213,15 +213,11 @@ class EmbeddingInterpretation(nnx.Module):
     ):
         self.size, self.counts = architecture.embedding, architecture.counts
         width, read = architecture.width, min(architecture.directions, self.size - self.counts) + self.counts
-        self.centre, self.rotation = (
-            nnx.Variable(jnp.zeros(self.size)),
-            nnx.Variable(jnp.eye(self.size, read)),
-        )
+        self.centre = nnx.Variable(jnp.zeros(self.size))
+        self.rotation = nnx.Variable(jnp.eye(self.size, read))
         self.completion, self.prompt = nnx.Linear(read, width, rngs=rngs), nnx.Linear(read, width, rngs=rngs)
-        self.widen, self.narrow = (
-            nnx.Linear(width, 2 * width, rngs=rngs),
-            nnx.Linear(2 * width, width, rngs=rngs),
-        )
+        self.widen = nnx.Linear(width, 2 * width, rngs=rngs)
+        self.narrow = nnx.Linear(2 * width, width, rngs=rngs)
         self.norm = nnx.LayerNorm(width, rngs=rngs)
         start = {"kernel_init": nnx.initializers.zeros, "bias_init": nnx.initializers.normal(0.5)}
         self.gain = nnx.Linear(width, architecture.gains, **start, rngs=rngs)
@@ -232,21 +228,10 @@ class EmbeddingInterpretation(nnx.Module):
         vectors: Float[np.ndarray, "text embedding"],  # of all texts that are trained on
     ) -> None:
         "Fix centre and rotation: principal directions of these texts, each of variance one, and counts scaled."
-        centred = np.asarray(vectors, np.float64) - (centre := np.mean(vectors, axis=0, dtype=np.float64))
-        split, rotation = self.size - self.counts, np.zeros(self.rotation.shape)
-        value, direction = np.linalg.eigh(centred[:, :split].T @ centred[:, :split] / len(centred))
-        kept = rotation.shape[1] - self.counts
-        value, direction = value[::-1][:kept], direction[:, ::-1][:, :kept]
-        direction *= np.where(direction[np.abs(direction).argmax(axis=0), np.arange(kept)] < 0, -1.0, 1.0)
-        rotation[:split, :kept] = direction / np.where(
-            value > 1e-6 * value.max(), np.sqrt(np.abs(value)), np.inf
-        )
-        spread = centred[:, split:].std(axis=0)
-        rotation[split:, kept:] = np.diag(1 / np.where(spread > 0, spread, np.inf))
-        self.centre[...], self.rotation[...] = (
-            jnp.asarray(centre, jnp.float32),
-            jnp.asarray(rotation, jnp.float32),
-        )
+        split = self.size - self.counts
+        centre, rotation = _directions(np.asarray(vectors, np.float64), split, self.rotation.shape)
+        self.centre[...] = jnp.asarray(centre, jnp.float32)
+        self.rotation[...] = jnp.asarray(rotation, jnp.float32)
 
     def _read(self, vectors, key):
         "Whitened, some numbers hidden where there is a key."
@@ -267,3 +252,16 @@ class EmbeddingInterpretation(nnx.Module):
         h = self.completion(self._read(completions, keys[1]))
         h = h + self.narrow(nnx.gelu(self.widen(h)))
         return Interpreted(h[completion], context[prompt], self.gain(context)[prompt])
+
+# %% ../nbs/20_interpretation.ipynb #c3ba8027
+def _directions(vectors, split, shape):
+    "Centre of texts' vectors, and their principal directions over the spread along each; behind `split`, counts scaled."
+    centre = np.mean(vectors, axis=0, dtype=np.float64)
+    centred, rotation, kept = vectors - centre, np.zeros(shape), shape[1] - (shape[0] - split)
+    value, direction = np.linalg.eigh(centred[:, :split].T @ centred[:, :split] / len(centred))
+    value, direction = value[::-1][:kept], direction[:, ::-1][:, :kept]
+    direction *= np.where(direction[np.abs(direction).argmax(axis=0), np.arange(kept)] < 0, -1.0, 1.0)
+    rotation[:split, :kept] = direction / np.where(value > 1e-6 * value.max(), np.sqrt(np.abs(value)), np.inf)
+    spread = centred[:, split:].std(axis=0)
+    rotation[split:, kept:] = np.diag(1 / np.where(spread > 0, spread, np.inf))
+    return centre, rotation

@@ -51,9 +51,8 @@ class Reading:
     ) -> list[str]:
         "Who says what the row says; nobody where the row is left out."
         value = row.get(self.rater) if self.rater else None
-        named = [
-            str(v) for v in (value if isinstance(value, list | tuple) else [value]) if v not in (None, "")
-        ]
+        values = value if isinstance(value, list | tuple) else [value]
+        named = [str(v) for v in values if v not in (None, "")]
         if not named:
             each = self.unknown == "each"
             self.left_out["rows without a rater" + (", each counted as one rater" if each else "")] += 1
@@ -79,14 +78,9 @@ class Reading:
         what: str,  # its name, for errors
     ) -> float:
         "A finite number."
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = float("nan")
-        if not abs(number) < float("inf"):
-            self.records.fail(
-                index, f"{what} is {value!r}, not a finite number: correct it or remove the row"
-            )
+        if not abs(number := _float(value)) < float("inf"):
+            wrong = f"{what} is {value!r}, not a finite number: correct it or remove the row"
+            self.records.fail(index, wrong)
         return number
 
     def equal(
@@ -98,6 +92,14 @@ class Reading:
         if one == other:
             self.left_out["comparisons of equal texts"] += 1
         return one == other
+
+# %% ../nbs/72_layouts.ipynb #0d54c075
+def _float(value):
+    "A number, NaN where it is none."
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
 
 # %% ../nbs/72_layouts.ipynb #d3f4d5fa
 def _comparison(reading, index, row, prompt, chosen, rejected, tie):

@@ -17,7 +17,8 @@ from scipy.stats import kendalltau
 from sklearn.cluster import KMeans
 
 from .ballots import Ballots, Contests
-from .baselines import Estimate, from_profiles, observed, positions
+from .baselines import positions
+from .estimates import Estimate, from_profiles, observed
 
 # %% ../nbs/51_missing.ipynb #8c44986a
 def hide_at_random(

@@ -22,9 +22,9 @@ from .aggregation import SocialOrder, aggregate, aggregate_rewards, check_seats
 from .ballots import Ballots, Contests
 from .counting import count, is_counted
 from .electorates import Electorate, draw
+from .pools import social_pairs
 from .rows import parse_line
 from .runs import LoadedRun
-from .social import social_pairs
 from .tallies import order_tallies
 from .voices import listen
 

@@ -39,8 +39,9 @@ from socialrm.learning import (
     stage_rng,
 )
 from .lotteries import lottery_rewards
+from .pools import order_ballots, rater_ballots, voter_ballots
 from .runs import save
-from .social import Reward, order_ballots, rater_ballots, train_on_scores, train_reward, voter_ballots
+from .social import Reward, train_on_scores, train_reward
 from .support import Support
 from .suspects import judge_raters, rater_tallies
 from .trial import Trial
@@ -186,6 +187,14 @@ def _social(contests, config, orders, source, beaten, pairs, options):
     values = lottery_rewards(lottery, config.target, margins=beaten)
     return train_on_scores(contests, values, pairs, config.social, **options)
 
+# %% ../nbs/40_pipeline.ipynb #0ed52569
+def _held_out(ballots, contests, learned, watch, config, seed, checkpoints):
+    "The trial on held-out raters, read back where it is finished."
+    options = {"key": stage_key(seed, "trial"), "rng": stage_rng(seed, "trial")}
+    options |= {"checkpoint": checkpoints.training("trial")}
+    ask = lambda: held_out_trial(learned.individual, ballots, contests, watch, config, **options)
+    return checkpoints.stage("held_out", ask, Trial)
+
 # %% ../nbs/40_pipeline.ipynb #8b1216ac
 def _stages(ballots, config, report, progress, checkpoints):
     "One stage after the other."
@@ -210,10 +219,7 @@ def _stages(ballots, config, report, progress, checkpoints):
     clock.mark("seeds")
     social = _social(contests, config, orders, source, beaten, pairs, how("social"))
     clock.mark("rewards")
-    options = {"key": stage_key(seed, "trial"), "rng": stage_rng(seed, "trial")}
-    options |= {"checkpoint": checkpoints.training("trial")}
-    ask = lambda: held_out_trial(learned.individual, ballots, contests, sure, plain, **options)
-    kept_out = checkpoints.stage("held_out", ask, Trial)
+    kept_out = _held_out(ballots, contests, learned, sure, plain, seed, checkpoints)
     clock.mark("trial")
     result = (config, contests, learned, orders, social, vanilla, _metrics(ballots, report, learned))
     several = {rule: order for rule, order in orders.items() if find_rule(rule).gives != "slate"}

@@ -22,10 +22,8 @@ from .palette import BLUE, COLOURS, GREEN, GREY, ORANGE, SKY, VERMILION, rank_la
 # %% ../nbs/31_plots.ipynb #dcd7a862
 def principal_plane(
     z: Float[np.ndarray, "point latent"],  # representations
-) -> tuple[
-    Float[np.ndarray, " latent"], Float[np.ndarray, "latent 2"], Float[np.ndarray, " 2"]
-]:  # centre, plane, shares of variance
-    "The plane in which points vary most; signs are fixed, so the same points give the same picture."
+) -> tuple[Float[np.ndarray, " latent"], Float[np.ndarray, "latent 2"], Float[np.ndarray, " 2"]]:
+    "Centre, plane in which points vary most, and shares of variance; signs are fixed: same points, same picture."
     z = np.asarray(z, np.float64)
     centre = z.mean(0)
     _, spread, axes = np.linalg.svd(z - centre, full_matrices=False)

@@ -29,8 +29,9 @@ from .ballots import Ballots, Vocabulary
 from .embeddings import TextEncoder, embed_vocabulary
 from .individual import Individual, IndividualConfig, Pairs, new_individual
 from .kernels import KernelReward
+from .pools import social_pairs
 from .rows import cell, write_orders
-from .social import Reward, SocialConfig, new_reward, social_pairs
+from .social import Reward, SocialConfig, new_reward
 from .stored import as_dict, from_dict, load_model, load_pairs, save_model, save_pairs
 from .support import holds, support_rows
 
@@ -56,6 +57,11 @@ def _write_json(path, value):
 def _write_lines(path, rows):
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
+
+def _write_order(run, path, order, below):
+    with path.open("w", newline="", encoding="utf-8") as lines:
+        write_orders(lines, run.contests, order, **below)
+
 # %% ../nbs/44_runs.ipynb #59139351
 def _write(run, ballots, folder, report):
     "All files, the report last."
@@ -73,12 +79,8 @@ def _write(run, ballots, folder, report):
     _write_lines(folder / "social_pairs.jsonl", run_pairs(run))
     density = {f"density_{name}": array for name, array in run.learned.density.arrays().items()}
     np.savez(folder / "voters.npz", z=run.learned.voters.z, component=run.learned.component, **density)
-    for name, order, below in (
-        ("social_orders", run.order, _below(run.order.ranks, run.support)),
-        ("vanilla_orders", run.vanilla_order(), {}),
-    ):
-        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as lines:
-            write_orders(lines, run.contests, order, **below)
+    _write_order(run, folder / "social_orders.csv", run.order, _below(run.order.ranks, run.support))
+    _write_order(run, folder / "vanilla_orders.csv", run.vanilla_order(), {})
     _write_impact(run, folder / "rule_impact.csv")
     if run.support is not None:
         rows = support_rows(run.order.ranks, run.support, run.config.min_support)
@@ -213,39 +215,46 @@ class LoadedRun:
         "What a model reads for each row. `ValueError` names what it does not know."
         v = self.social.pairs.vocabulary
         if self.social.config.interpretation != "ids":
-            return Pairs(*self._read(prompts, completions, v))
-        tables = {
-            "prompt": (v.text_of_prompts(), v.prompts),
-            "completion": (v.text_of_completions(), v.completions),
-        }
-        columns = []
-        for (what, known), wanted in zip(tables.items(), (prompts, completions)):
-            index = {text: i for table in known for i, text in enumerate(table)}
-            missing = next((text for text in wanted if text not in index), None)
-            if missing is not None:
-                raise ValueError(
-                    f"the {what} {missing[:60]!r} was not in the ratings: a model over ids scores those only; "
-                    "train with --interpretation embeddings or tokens to score new texts"
-                )
-            columns.append(np.array([index[text] for text in wanted], np.int32))
-        return Pairs(*columns, v)
+            return Pairs(*_read(self, prompts, completions))
+        return Pairs(*_known(v, prompts, completions), v)
 
-    def _read(self, prompts, completions, v):
-        "Indices into a vocabulary of texts, and that vocabulary."
-        known = dict(zip(v.prompts, v.text_of_prompts())), dict(zip(v.completions, v.text_of_completions()))
-        texts = [
-            [table.get(text, text) for text in wanted] for table, wanted in zip(known, (prompts, completions))
-        ]
-        (p, names), (c, candidates) = (_index(some) for some in texts)
-        asked = Vocabulary((), names, candidates)
-        if self.social.config.interpretation == "tokens":
-            return p, c, asked
-        if self.encoder is None or self.encoder.identity != self.config["encoder"]["identity"]:
+# %% ../nbs/44_runs.ipynb #0f3c619a
+def _known(v, prompts, completions):
+    "Indices of ids or texts that a vocabulary holds."
+    tables = {
+        "prompt": (v.text_of_prompts(), v.prompts),
+        "completion": (v.text_of_completions(), v.completions),
+    }
+    columns = []
+    for (what, known), wanted in zip(tables.items(), (prompts, completions)):
+        index = {text: i for table in known for i, text in enumerate(table)}
+        missing = next((text for text in wanted if text not in index), None)
+        if missing is not None:
             raise ValueError(
-                f"this run reads vectors of {self.config['encoder']['name'] or 'unknown origin'}, and that encoder is "
-                "not here as it was: give its folder as `encoder`"
+                f"the {what} {missing[:60]!r} was not in the ratings: a model over ids scores those only; "
+                "train with --interpretation embeddings or tokens to score new texts"
             )
-        return p, c, embed_vocabulary(asked, self.encoder)
+        columns.append(np.array([index[text] for text in wanted], np.int32))
+    return columns
+
+# %% ../nbs/44_runs.ipynb #a5e2bc5d
+def _read(run, prompts, completions):
+    "Indices into a vocabulary of texts, and that vocabulary."
+    v = run.social.pairs.vocabulary
+    known = dict(zip(v.prompts, v.text_of_prompts())), dict(zip(v.completions, v.text_of_completions()))
+    texts = [
+        [table.get(text, text) for text in wanted] for table, wanted in zip(known, (prompts, completions))
+    ]
+    (p, names), (c, candidates) = (_index(some) for some in texts)
+    asked = Vocabulary((), names, candidates)
+    if run.social.config.interpretation == "tokens":
+        return p, c, asked
+    if run.encoder is None or run.encoder.identity != run.config["encoder"]["identity"]:
+        raise ValueError(
+            f"this run reads vectors of {run.config['encoder']['name'] or 'unknown origin'}, and that encoder is "
+            "not here as it was: give its folder as `encoder`"
+        )
+    return p, c, embed_vocabulary(asked, run.encoder)
 
 # %% ../nbs/44_runs.ipynb #5fa9998e
 def _index(texts):

@@ -161,9 +161,8 @@ class Resampler:
         "Take in one contest's rankings, and utilities where there are any."
         some = None if utilities is None else utilities[:: self.step]
         if len(self.raters) and len(self.draws):
-            order = lambda w: resampled_ranks(
-                ranks[:: self.step], self.rule, w, utilities=some, **self.options
-            )
+            how = {"utilities": some} | self.options
+            order = lambda w: resampled_ranks(ranks[:: self.step], self.rule, w, **how)
             self.found.append([above(order(w)) for w in (self.raters, self.draws)])
         if self.without.sum() > 0:
             once = {"utilities": utilities} | self.options

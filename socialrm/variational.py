@@ -19,7 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from .ballots import Ballots, Contests
-from .baselines import Estimate, from_profiles, observed, stack
+from .estimates import Estimate, from_profiles, observed, stack
 from .imputation import complete_rows
 from .training import Optimisation, fit
 
@@ -98,9 +98,8 @@ class VariationalModel(nnx.Module):
         self.posterior = nnx.Linear(hidden, 2 * latent, rngs=rngs)
         self.reward = nnx.List([nnx.Linear(n, hidden, rngs=rngs) for n in (config.width + latent, hidden)])
         self.out = nnx.Linear(hidden, 1, use_bias=False, rngs=rngs)
-        self.share = nnx.Param(jnp.zeros(k))
+        self.share, self.log_spread = nnx.Param(jnp.zeros(k)), nnx.Param(jnp.zeros((k, latent)))
         self.centre = nnx.Param(jax.random.normal(rngs.params(), (k, latent)))
-        self.log_spread = nnx.Param(jnp.zeros((k, latent)))
 
     def encode(
         self,

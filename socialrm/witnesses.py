@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Int
 
 from .aggregation import find_rule
-from .axioms import CRITERIA_OF, Elections, Witness, find
+from .axioms import CRITERIA_OF, Witness, find
+from .elections import Elections
 from .profiles import profile
 from .rules import Rule
 

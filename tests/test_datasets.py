@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from socialrm import datasets
-from socialrm.datasets import NAMES, SHA256, URLS, available, describe, fetch, load
+from socialrm.datasets import NAMES, available, describe, load
+from socialrm.downloads import SHA256, URLS, fetch
 
 # raters, ballots, prompts, completions, ballots with ties
 SIZES = {

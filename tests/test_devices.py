@@ -27,7 +27,8 @@ from socialrm.electorates import draw, simulated
 from socialrm.individual import IndividualConfig, embed, new_individual, objective, rewards, train_individual
 from socialrm.pairs import interpretation_inputs
 from socialrm.populations import tennessee
-from socialrm.social import SocialConfig, rater_ballots, train_reward
+from socialrm.social import SocialConfig, train_reward
+from socialrm.pools import rater_ballots
 from socialrm.tallies import stream_voters, tally
 from socialrm.training import Optimisation, fit
 

@@ -13,9 +13,10 @@ from socialrm.cli import app
 from socialrm.individual import IndividualConfig
 from socialrm.pairs import Pairs
 from socialrm.pipeline import RunConfig, run
+from socialrm.pools import rater_ballots
 from socialrm.populations import tennessee
 from socialrm.runs import load
-from socialrm.social import SocialConfig, rater_ballots, train_reward
+from socialrm.social import SocialConfig, train_reward
 from socialrm.training import Optimisation
 
 

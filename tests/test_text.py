@@ -272,7 +272,8 @@ def test_a_kernel_is_a_social_model_too(text_run, ballots, tmp_path):
 def test_a_kernel_has_a_limit(ballots, monkeypatch):
     from socialrm import kernels
     from socialrm.pairs import Pairs
-    from socialrm.social import rater_ballots, train_reward
+    from socialrm.pools import rater_ballots
+    from socialrm.social import train_reward
 
     rng = np.random.default_rng(0)
     n, pairs = len(ballots.vocabulary.completions), Pairs.of(ballots)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from socialrm import populations
 from socialrm.aggregation import RULES, aggregate, aggregate_rewards, margins
-from socialrm.axioms import CRITERIA_OF, Elections, find
+from socialrm.axioms import CRITERIA_OF, find
 from socialrm.cardinal import phantom_median
 from socialrm.cycles import ranked_pairs, river, schulze, split_cycle, stable_voting
 from socialrm.distortion import metric_distortion
+from socialrm.elections import Elections
 from socialrm.lotteries import maximal_lottery
 from socialrm.pairwise import top_cycle, uncovered_set
 from socialrm.profiles import profile
