@@ -138,9 +138,8 @@ class Ballots:
         return _padded(self)
 
     def __repr__(self) -> str:
-        rows = f"{self.n_raters:,} raters, {self.n_ballots:,} ballots of up to {self.n_places}"
-        known = f"{len(self.vocabulary.prompts):,} prompts, {len(self.vocabulary.completions):,} completions"
-        return f"Ballots({rows}, {known})"
+        v, rows = self.vocabulary, f"{self.n_raters:,} raters, {self.n_ballots:,} ballots"
+        return f"Ballots({rows} of up to {self.n_places}, {len(v.prompts):,} prompts, {len(v.completions):,} completions)"
 
 # %% ../nbs/00_ballots.ipynb #9413cd93
 def _check_rows(ballot, completion, size, explain):

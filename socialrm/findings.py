@@ -215,7 +215,7 @@ def welfare_table(
         (rule, [cells.get(group, ("", False)) for group in groups]) for rule, cells in table.items()
     ]
 
-
+# %% ../nbs/33_findings.ipynb #e1d049c5
 def worst_off(
     rows: Sequence[Mapping[str, str]],  # rule, group, welfare, worst_off
     rule: str,  # of the run

@@ -92,20 +92,11 @@ class Welfare:
         "Welfare of each group under each rule, and whether it is the worst off."
         rows = []
         for rule, order in orders.items():
-            served = np.array([
-                table[:, np.flatnonzero(ranks == 0)].mean(axis=1) for table, ranks in zip(self.found, order.ranks)
-            ])  # fmt: skip
-            mean = served.mean(axis=0)
+            won = zip(self.found, (np.flatnonzero(ranks == 0) for ranks in order.ranks))
+            mean = np.array([table[:, winners].mean(axis=1) for table, winners in won]).mean(axis=0)
             for g in np.flatnonzero(~np.isnan(mean)):
-                worst = bool(mean[g] <= np.nanmin(mean) + 1e-12)
-                rows.append(
-                    {
-                        "rule": rule,
-                        "group": self.names[g],
-                        "welfare": round(float(mean[g]), 4),
-                        "worst_off": worst,
-                    }
-                )
+                row = {"rule": rule, "group": self.names[g], "welfare": round(float(mean[g]), 4)}
+                rows.append(row | {"worst_off": bool(mean[g] <= np.nanmin(mean) + 1e-12)})
         return rows
 
     def impact(
