@@ -169,6 +169,22 @@ def _fill(head, run):
     head.load_state_dict({name: torch.tensor(np.array(jax.device_get(x))) for name, x in numbers.items()})
 
 
+def _check(run):
+    "Raise where a run does not become such a model."
+    if run.social.config.members > 1:
+        raise ValueError("this run's social model has several members: train with members=1 to hand it over")
+    if run.social.config.interpretation == "kernel":
+        raise ValueError(
+            "a kernel reads words, which such a model cannot: train with --encoder and without --kernel"
+        )
+    if run.social.config.interpretation != "embeddings" or run.encoder is None:
+        raise ValueError("only a run over an encoder's embeddings becomes such a model: train with --encoder")
+    if not run.encoder.encoder.reading.plain:
+        raise ValueError(
+            f"{run.encoder.name} has parts that transformers alone cannot run: choose another encoder"
+        )
+
+# %% ../nbs/55_hf.ipynb #af98d819
 def _template(separator):
     "Messages as prompt, separator, completion: the last one is what is judged."
     return (
@@ -182,19 +198,8 @@ def to_hugging_face(
     run: LoadedRun,  # over an encoder's embeddings
 ) -> tuple[SocialRewardModel, object]:
     "A run's social reward model, and its tokenizer. `ValueError` where the run reads no embeddings of a plain encoder."
-    if run.social.config.members > 1:
-        raise ValueError("this run's social model has several members: train with members=1 to hand it over")
-    if run.social.config.interpretation == "kernel":
-        raise ValueError(
-            "a kernel reads words, which such a model cannot: train with --encoder and without --kernel"
-        )
-    if run.social.config.interpretation != "embeddings" or run.encoder is None:
-        raise ValueError("only a run over an encoder's embeddings becomes such a model: train with --encoder")
+    _check(run)
     encoder, reader = run.encoder.encoder, run.social.model.interpretation
-    if not encoder.reading.plain:
-        raise ValueError(
-            f"{run.encoder.name} has parts that transformers alone cannot run: choose another encoder"
-        )
     tokenizer = encoder.tokenizer
     separator = tokenizer.sep_token or tokenizer.eos_token
     read, width = reader.completion.kernel[...].shape

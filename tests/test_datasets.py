@@ -9,7 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from socialrm import datasets
+from socialrm import downloads
 from socialrm.datasets import NAMES, available, describe, load
 from socialrm.downloads import SHA256, URLS, fetch
 
@@ -169,14 +169,14 @@ def test_fetch_checks_and_caches(monkeypatch, tmp_path, server):
     (tmp_path / "there.soc").write_bytes(SOC)
     monkeypatch.delenv("SOCIALRM_DATA_DIR", raising=False)
     monkeypatch.setenv("SOCIALRM_CACHE_DIR", str(cache))
-    monkeypatch.setitem(datasets.URLS, file, f"{server}/there.soc")
+    monkeypatch.setitem(downloads.URLS, file, f"{server}/there.soc")
     with pytest.raises(ValueError, match="hash"):
         load("agh-2003")
-    monkeypatch.setitem(datasets.SHA256, file, hashlib.sha256(SOC).hexdigest())
+    monkeypatch.setitem(downloads.SHA256, file, hashlib.sha256(SOC).hexdigest())
     assert load("agh-2003").n_raters == 2
     (tmp_path / "there.soc").unlink()
     assert load("agh-2003").n_raters == 2
-    monkeypatch.setitem(datasets.URLS, file, f"{server}/gone.soc")
+    monkeypatch.setitem(downloads.URLS, file, f"{server}/gone.soc")
     (cache / file).unlink()
     with pytest.raises(FileNotFoundError, match="gone.soc cannot be fetched"):
         load("agh-2003")
