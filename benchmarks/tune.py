@@ -92,14 +92,14 @@ def total_variation(name: str, seed: int, config: IndividualConfig) -> dict[str,
     }
 
 
-def masked_errors(name: str, kind: str, seed: int, config: IndividualConfig) -> dict[str, float]:
-    """Scores of every electorate, and of the baselines, as "method score"."""
+def masked_errors(name: str, kind: str, seed: int, config: IndividualConfig, baselines) -> dict[str, float]:
+    """Scores of every electorate, and of these baselines, as "method score"."""
     whole, rng = SETS[name](seed), np.random.default_rng(seed)
     ballots = whole.keep(
         hide_at_random(whole, rng=rng) if kind == "random" else hide_by_type(whole, rng=rng).stays
     )
     contests, goal = ballots.contests(), truth(whole, whole.contests())
-    found = {m: f(ballots, contests, rng=np.random.default_rng(seed)) for m, f in BASELINES.items()}
+    found = {m: f(ballots, contests, rng=np.random.default_rng(seed)) for m, f in baselines.items()}
     found |= ours(ballots, seed, config)
     return {f"{m} {s}": v for m, e in found.items() for s, v in compare(e, goal).items() if np.isfinite(v)}
 
@@ -126,6 +126,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--variational", nargs="+", help="settings of the variational baseline; nothing else is run"
     )
+    parser.add_argument("--ours", action="store_true", help="leave the baselines out")
     asked = parser.parse_args()
     if not RESULTS.exists():
         RESULTS.write_text("set,mask,seed,settings,score,value\n")
@@ -150,7 +151,7 @@ if __name__ == "__main__":
                 for text in asked.settings:
                     config = settings_of(text)
                     row = (
-                        masked_errors(name, kind, seed, config)
+                        masked_errors(name, kind, seed, config, {} if asked.ours else BASELINES)
                         if name in SETS
                         else total_variation(name, seed, config)
                     )

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from .interpretation import Architecture, TransformerBlock
+from .interpretation import Architecture, Interpreted, TransformerBlock
 
 # %% ../nbs/20_architecture.ipynb #5d926172
 class PreferenceEncoder(nnx.Module):
@@ -42,33 +42,34 @@ class PreferenceEncoder(nnx.Module):
         start = {"kernel_init": nnx.initializers.zeros, "bias_init": nnx.initializers.constant(-1.0)}
         self.log_sigma = linear(width, 1, **start)
 
+    def what(self, interpreted: Interpreted) -> Float[Array, "pair width"]:
+        "A completion and its prompt, joined: once a pair, however many ballots it is on."
+        return self.join(jnp.concatenate([interpreted.completion, interpreted.prompt], axis=-1))
+
     def elements(
         self,
-        completion: Float[Array, "ballot place width"],  # h of each item
-        prompt: Float[Array, "ballot place width"],  # context of each item's prompt
+        what: Float[Array, "ballot place width"],  # of each item, as `what` joins it
         place: Int[Array, "ballot place"],  # number from 0
         share: Float[Array, "ballot place"],  # from 0 (best) to 1
         tag: Int[Array, " ballot"],  # tells ballots apart
         absolute: Bool[Array, ""],  # whether places count hidden items
     ) -> Float[Array, "ballot place width"]:
         "What and where, joined."
-        element = self.join(jnp.concatenate([completion, prompt], axis=-1))
-        element += self.place(jnp.minimum(place, self.place.num_embeddings - 1))
+        element = what + self.place(jnp.minimum(place, self.place.num_embeddings - 1))
         element += self.share(jnp.stack([share, share**2], axis=-1))
         element += (self.tag(tag) + self.view(absolute.astype(jnp.int32))[None])[:, None, :]
         return self.norm_element(element + self.narrow(nnx.gelu(self.widen(element))))
 
     def __call__(
         self,
-        completion: Float[Array, "ballot place width"],  # h of each item
-        prompt: Float[Array, "ballot place width"],  # context of each item's prompt
+        what: Float[Array, "ballot place width"],  # of each item, as `what` joins it
         place: Int[Array, "ballot place"],  # number from 0
         share: Float[Array, "ballot place"],  # from 0 (best) to 1
         tag: Int[Array, " ballot"],  # tells ballots apart
         absolute: Bool[Array, ""],  # whether places count hidden items
         visible: Bool[Array, "ballot place"],  # what may be attended to
     ) -> tuple[Float[Array, " latent"], Float[Array, ""]]:  # mean and log sigma
-        sequence = self.elements(completion, prompt, place, share, tag, absolute)
+        sequence = self.elements(what, place, share, tag, absolute)
         sequence = jnp.concatenate([sequence.reshape(-1, sequence.shape[-1]), self.nothing_else[...]])
         seen = jnp.concatenate([visible.reshape(-1), jnp.ones(1, bool)])
         stream = self.query[...]

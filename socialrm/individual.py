@@ -23,7 +23,7 @@ from .architecture import Architecture, IndividualModel
 from .ballots import Ballots
 from .devices import spread, whole
 from .losses import kl_to_standard_normal, list_mle
-from .masking import Masking, draw_masks, places, rho
+from .masking import Masking, masks_from, n_uniform, places, rho
 from socialrm.pairs import (
     Pairs,
     embedding_sizes,
@@ -95,17 +95,21 @@ def make_examples(ballots: Ballots, pairs: Pairs, inputs: tuple) -> Examples:
     return Examples(*(jnp.asarray(x, jnp.int32) for x in columns), inputs)
 
 # %% ../nbs/23_individual.ipynb #40e2fd86
-def _rater_terms(model, interpreted, feature, pair, rank, fraction, config, *, key):
+def _latent_noise(uniform):
+    "Standard normal numbers from uniform ones."
+    return jnp.sqrt(2.0) * jax.lax.erf_inv(jnp.maximum(2 * uniform - 1, -1 + 2.0**-24))
+
+
+def _rater_terms(model, interpreted, what, feature, pair, rank, fraction, config, uniform):
     "List-MLE, the same of equal rewards, number of targets, KL, squared utilities and sigma of one rater."
-    key_mask, key_tag, key_z = jax.random.split(key, 3)
-    context = config.architecture.context
+    ends = config.architecture.latent, config.architecture.latent + config.architecture.context
+    for_z, for_tag, for_masks = jnp.split(uniform, ends)
     valid, pair = pair >= 0, jnp.maximum(pair, 0)
-    masks = draw_masks(valid, fraction, config.masking, key=key_mask)
+    masks = masks_from(valid, fraction, config.masking, for_masks)
     place, share = places(rank, valid, masks.visible, masks.absolute)
-    tag = jax.random.permutation(key_tag, context)
-    what = interpreted.completion[pair], interpreted.prompt[pair]
-    mean, log_sigma = model.encoder(*what, place, share, tag, masks.absolute, masks.visible)
-    z = mean + jnp.exp(log_sigma) * jax.random.normal(key_z, mean.shape)
+    encoded = what[pair], place, share, jnp.argsort(for_tag), masks.absolute, masks.visible
+    mean, log_sigma = model.encoder(*encoded)
+    z = mean + jnp.exp(log_sigma) * _latent_noise(for_z)
     utility = jnp.einsum("bpf,kf->bpk", feature[pair], model.decoder(z))
     target = masks.target[:, :, None]
     utility = jnp.where(target, utility, 0.0)
@@ -117,9 +121,14 @@ def _rater_terms(model, interpreted, feature, pair, rank, fraction, config, *, k
     return nll, equal, masks.target.sum(), kl_to_standard_normal(mean, log_sigma), squared, jnp.exp(log_sigma)
 
 
+def _looks(batch, *, key):
+    "Which rater and from which ballot on, as numbers to be taken modulo how many there are."
+    return jax.random.bits(key, (2, batch))
+
+
 def drawn_raters(trained: Int[Array, " trained"], batch: int, *, key: jax.Array) -> Int[Array, " batch"]:
     "The raters whom the objective draws in the step with this key."
-    return jax.random.choice(jax.random.split(key, 3)[0], trained, (batch,))
+    return trained[_looks(batch, key=jax.random.split(key)[0])[0] % len(trained)]
 
 
 def objective(
@@ -134,22 +143,21 @@ def objective(
     "The loss above on a random batch of raters, and its parts."
     examples, trained = data
     key_dropout = jax.random.fold_in(key, 3)
-    key_rater, key_first, key_terms = jax.random.split(key, 3)
-    rater = jax.random.choice(key_rater, trained, (batch,))
-    first = jax.random.randint(key_first, (batch,), 0, jnp.maximum(examples.count[rater], 1))
+    key_looks, key_terms = jax.random.split(key)
+    which, turn = _looks(batch, key=key_looks)
+    rater = trained[which % len(trained)]
+    first = (turn % jnp.maximum(examples.count[rater], 1)).astype(jnp.int32)
     look = lambda rater, first: examples.look(rater, first, config.architecture.context)[:2]
     (pair, rank), inputs = jax.vmap(look)(spread(rater), spread(first)), examples.inputs
     if pair.size < len(inputs[0]):  # a long table: interpret only what this batch looks at
         inputs = take_inputs(inputs, jnp.maximum(pair, 0).reshape(-1))
         pair = jnp.where(pair >= 0, jnp.arange(pair.size).reshape(pair.shape), -1)
     interpreted = model.interpretation(inputs, key=key_dropout)
-    feature = model.feature(interpreted.completion)
-    terms = lambda pair, rank, key: _rater_terms(
-        model, interpreted, feature, pair, rank, fraction, config, key=key
-    )
-    nll, equal, targets, kl, squared, sigma = jax.vmap(terms)(
-        spread(pair), spread(rank), spread(jax.random.split(key_terms, batch))
-    )
+    known = interpreted, model.encoder.what(interpreted), model.feature(interpreted.completion)
+    terms = lambda pair, rank, uniform: _rater_terms(model, *known, pair, rank, fraction, config, uniform)
+    numbers = config.architecture.latent + config.architecture.context + n_uniform(pair.shape[1:])
+    uniform = jax.random.uniform(key_terms, (batch, numbers))
+    nll, equal, targets, kl, squared, sigma = jax.vmap(terms)(spread(pair), spread(rank), spread(uniform))
     total, stage = jnp.maximum(targets.sum(), 1), rho(fraction, config.masking)
     unexplained = jax.lax.stop_gradient(nll.sum() / jnp.maximum(equal.sum(), 1e-6))
     beta = config.beta * jnp.clip(unexplained**config.sharpen, 0.125, 1.0)
@@ -231,15 +239,14 @@ def train_individual(
 def _encode(graph, context, params, examples, shown, rater, first):
     "Mean and log sigma of a batch of looks."
     model = nnx.merge(graph, params)
-    interpreted = model.interpretation(examples.inputs)
+    what = model.encoder.what(model.interpretation(examples.inputs))
     relative = jnp.array(False)
 
     def one(rater, first):
         pair, rank, row = examples.look(rater, first, context)
         visible, pair = (pair >= 0) & shown[row], jnp.maximum(pair, 0)
         place, share = places(rank, visible, visible, relative)
-        what = interpreted.completion[pair], interpreted.prompt[pair]
-        return model.encoder(*what, place, share, jnp.arange(context), relative, visible)
+        return model.encoder(what[pair], place, share, jnp.arange(context), relative, visible)
 
     return whole(jax.vmap(one)(spread(rater), spread(first)))
 
