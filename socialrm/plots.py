@@ -75,27 +75,6 @@ def latent_scatter(
     ax.set_ylabel(f"second ({shares[1]:.0%})")
     return ax
 
-# %% ../nbs/31_plots.ipynb #7174842f
-def criterion_curve(
-    ax: Axes,  # to draw on
-    table: Mapping[tuple[str, int], float],  # (covariance family, number of components) -> criterion
-    *,
-    label: str = "BIC, lower is better",  # of the vertical axis
-) -> Axes:
-    "A criterion over the number of components, a line per covariance family, the choice marked."
-    low = min(table.values())
-    for i, family in enumerate(dict.fromkeys(f for f, _ in table)):
-        points = sorted((k, value) for (f, k), value in table.items() if f == family)
-        ax.plot(*zip(*points), marker="o", markersize=3, color=COLOURS[i])
-        _write(ax, *points[-1], f"  {family}", va="center")
-    family, k = next(key for key, value in table.items() if value == low)
-    ax.plot(k, low, "o", markersize=10, fillstyle="none", color=mpl.rcParams["text.color"])
-    ax.annotate(f"{k}, {family}", (k, low), xytext=(0, -14), textcoords="offset points", ha="center")
-    ax.margins(x=0.15, y=0.15)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel="components of the mixture", ylabel=label)
-    return ax
-
 # %% ../nbs/31_plots.ipynb #cacdfcbe
 def _apart(y, least):
     "The same heights in the same order, neighbours at least so far apart, moved as little as simple code can."
@@ -109,6 +88,30 @@ def _apart(y, least):
     out = np.empty_like(moved)
     out[order] = moved
     return out
+
+# %% ../nbs/31_plots.ipynb #7174842f
+def criterion_curve(
+    ax: Axes,  # to draw on
+    table: Mapping[tuple[str, int], float],  # (covariance family, number of components) -> criterion
+    *,
+    label: str = "BIC, lower is better",  # of the vertical axis
+) -> Axes:
+    "A criterion over the number of components, a line per covariance family, the choice marked."
+    low, ends = min(table.values()), {}
+    for i, family in enumerate(dict.fromkeys(f for f, _ in table)):
+        points = sorted((k, value) for (f, k), value in table.items() if f == family)
+        ax.plot(*zip(*points), marker="o", markersize=3, color=COLOURS[i])
+        ends[family] = points[-1]
+    heights = _apart([y for _, y in ends.values()], 0.08 * (max(table.values()) - low))
+    for name, (x, _), height in zip(ends, ends.values(), heights):
+        _write(ax, x, height, f"  {name}", va="center")
+    family, k = next(key for key, value in table.items() if value == low)
+    ax.plot(k, low, "o", markersize=10, fillstyle="none", color=mpl.rcParams["text.color"])
+    ax.annotate(f"{k}, {family}", (k, low), xytext=(0, -14), textcoords="offset points", ha="center")
+    ax.margins(x=0.15, y=0.15)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set(xlabel="components of the mixture", ylabel=label)
+    return ax
 
 # %% ../nbs/31_plots.ipynb #bddb5f08
 def curves(
