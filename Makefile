@@ -48,7 +48,7 @@ lab: .venv/.installed  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab nbs
 
 reproduce: .venv/.installed  ## the long checks, ten seeds each; writes benchmarks/results/
-	$(BIN)/python benchmarks/reproduce.py
+	$(BIN)/python benchmarks/reproduce.py --again
 	$(BIN)/python benchmarks/claims.py --again
 	$(BIN)/python benchmarks/claims.py --readme
 	$(BIN)/python benchmarks/real_data.py

@@ -1,7 +1,7 @@
 """The pipeline's claims, seed by seed: `python benchmarks/reproduce.py [CHECK ...] [--seeds 0-9]`.
 
 Every figure is a row of `benchmarks/results/pipeline.csv` (check, seed, figure, value); rows already there are not
-measured again, so a stopped run goes on where it was. `--summary` prints the table of `benchmarks/README.md`.
+measured again unless `--again` is given, so a stopped run goes on where it was. `--summary` prints the table of `benchmarks/README.md`.
 """
 
 import argparse
@@ -241,11 +241,19 @@ def summary():
         print(f"| {check} | {figure} | {len(values)} | {middle:.4g} | {low:.4g} | {high:.4g} |")
 
 
+def keep(name, seed, rows):
+    """The rows of one check and seed, in place of older ones."""
+    kept = [tuple(row.values()) for row in measured() if (row["check"], row["seed"]) != (name, str(seed))]
+    with RESULTS.open("w", newline="") as lines:
+        csv.writer(lines, lineterminator="\n").writerows([("check", "seed", "figure", "value"), *kept, *rows])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("checks", nargs="*", choices=[[], *CHECKS], default=[])
     parser.add_argument("--seeds", help="first-last, both counted; default: each check's own")
     parser.add_argument("--summary", action="store_true", help="print what is stored, measure nothing")
+    parser.add_argument("--again", action="store_true", help="measure stored seeds anew, in their place")
     asked = parser.parse_args()
     if asked.summary:
         return summary()
@@ -255,13 +263,10 @@ def main():
         check, seeds = CHECKS[name]
         first, last = map(int, asked.seeds.split("-")) if asked.seeds else (0, seeds - 1)
         for seed in range(first, last + 1):
-            if (name, str(seed)) in done:
+            if (name, str(seed)) in done and not asked.again:
                 continue
             rows = [(name, seed, figure, float(value)) for figure, value in check(seed)]
-            new = not RESULTS.exists()
-            with RESULTS.open("a", newline="") as lines:
-                table = csv.writer(lines, lineterminator="\n")
-                table.writerows([("check", "seed", "figure", "value")] * new + rows)
+            keep(name, seed, rows)
             print(name, seed, *(f"{figure} {value:.4g};" for _, _, figure, value in rows), flush=True)
 
 
