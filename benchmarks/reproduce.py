@@ -22,7 +22,7 @@ from socialrm.aggregation import aggregate
 from socialrm.diagnostics import hide, order_shares, total_variation
 from socialrm.electorates import profile
 from socialrm.individual import IndividualConfig
-from socialrm.pipeline import RunConfig, electorate, learn, vote
+from socialrm.learning import RunConfig, electorate, learn, vote
 from socialrm.pools import order_ballots, rater_ballots, voter_ballots
 from socialrm.social import train_reward
 
