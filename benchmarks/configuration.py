@@ -17,6 +17,7 @@ from socialrm.imputation import BASELINES
 from socialrm.individual import IndividualConfig
 from socialrm.social import SocialConfig
 
+REVISION = 2  # of what the same settings compute: 2 draws a training step's random numbers in one block
 KNOWN = Path(__file__).parent / "results" / "configurations.csv"
 UNLEARNED = {*BASELINES, "complete data"}  # methods without an individual model
 
@@ -24,7 +25,8 @@ UNLEARNED = {*BASELINES, "complete data"}  # methods without an individual model
 def settings() -> str:
     """Defaults that learning reads, as JSON."""
     parts = {"individual": IndividualConfig(), "density": DensityConfig(), "social": SocialConfig()}
-    return json.dumps({name: asdict(part) for name, part in parts.items()}, sort_keys=True)
+    found = {name: asdict(part) for name, part in parts.items()}
+    return json.dumps(found | {"revision": REVISION}, sort_keys=True)
 
 
 def configuration() -> str:
