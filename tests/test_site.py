@@ -68,6 +68,8 @@ def test_figures_have_words_and_outputs_are_no_errors(notebook):
         assert "site-packages" not in json.dumps(cell["outputs"]), (
             f"a machine's path in the output of {source}"
         )
+        plain = {"text/plain", "text/markdown", "image/png"}  # anything else makes Quarto fetch scripts
+        assert {kind for o in cell["outputs"] for kind in o.get("data", {})} <= plain, source
         if any("image/png" in o.get("data", {}) for o in cell["outputs"]):
             assert "#| fig-alt:" in source and "#| fig-cap:" in source, source
 
