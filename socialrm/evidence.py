@@ -124,9 +124,15 @@ class Mark:
         results: Results,  # of its file
     ) -> Verdict:
         "Judged on the rows of its file."
-        values = results.values(**self.wanted)
+        mine = results.where(**self.wanted)
+        values = mine.values()
         if self.against:
-            values = values - results.values(**(self.wanted | {"method": self.against}))
+            seeds = {row["seed"] for row in mine.rows}
+            rows = results.where(**(self.wanted | {"method": self.against})).rows
+            other = Results(tuple(row for row in rows if row["seed"] in seeds)).values()
+            if len(other) != len(values):
+                raise ValueError(f"{self.claim}: {self.against} is not measured at every seed of {sorted(seeds)}")
+            values = values - other
         return judge(self.claim, values, least=self.least, most=self.most)
 
 # %% ../nbs/54_evidence.ipynb #cbeed471
