@@ -103,6 +103,22 @@ def test_cache_is_by_content_and_survives(tmp_path):
     np.testing.assert_allclose(half[0], vectors[0], atol=2e-3)
 
 
+def test_a_large_table_of_vectors_stays_on_disk(tmp_path, monkeypatch):
+    rng, store = np.random.default_rng(0), Store(tmp_path)
+    vectors = rng.normal(size=(50, 6)).astype(np.float32)
+    names = [f"text {i}" for i in range(50)]
+    for part in (slice(0, 30), slice(30, 50)):  # two files
+        store.add(names[part], vectors[part])
+    order = rng.permutation(50)
+    asked = [names[i] for i in order]
+    assert not isinstance(Store(tmp_path).get(asked), np.memmap)
+    monkeypatch.setattr("socialrm.embeddings.MAPPED", 100)
+    table = Store(tmp_path).get(asked)
+    assert isinstance(table, np.memmap)
+    np.testing.assert_array_equal(table, vectors[order])
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"] * 2  # nothing is left behind
+
+
 def test_a_plain_transformers_folder_is_read(tiny, tmp_path):
     encoder = TextEncoder(str(tiny), cache=tmp_path, device="cpu", progress=False)
     vectors = encoder.vectors(["a text", "another text, longer"])
