@@ -8,6 +8,7 @@ after cleaning. Personal: each rater's own votes. Features: all-MiniLM-L6-v2 vec
 
 linear      Bradley-Terry with a ridge, on the same standardised numbers but for one count, the log of length; seed-free
 kernel      Bradley-Terry with a Gaussian process prior over vectors, counts and words (socialrm.kernels; `socialrm run --kernel`); seed-free
+raters      the kernel, and each rater's own weights of how a text is written, six principal directions of its counts, under a Gaussian prior; seed-free
 orders      the same, trained on one social order a topic, Borda on its votes, as a run's social model is; seed-free
 vanilla     one reward for everybody, pairwise loss; personal votes are predicted by it too
 individual  consensus: mean reward of voters simulated from the density; personal: the reward at a rater's own preference mean, which is read off
@@ -32,6 +33,7 @@ from socialrm.datasets import load
 from socialrm.density import fit_density
 from socialrm.embeddings import TextEncoder, with_embeddings
 from socialrm.individual import IndividualConfig, embed, rewards, train_individual
+from socialrm.kernels import comparisons, style_counts
 from socialrm.pairs import Pairs
 from socialrm.pools import order_ballots, rater_ballots
 from socialrm.social import SocialConfig, train_reward
@@ -42,7 +44,8 @@ COLUMNS = ("method", "fold", "seed", "score", "value")
 CHOSEN_ON = frozenset(range(0, 32, 3)) | {1, 2, 4, 5}
 RIDGE = 1e-4
 KERNEL = SocialConfig(interpretation="kernel")
-SEED_FREE = ("linear", "kernel", "orders")
+TASTE = 0.1  # prior variance of a rater's weights
+SEED_FREE = ("linear", "kernel", "raters", "orders")
 SOCIAL = SocialConfig(
     Architecture(hidden=32, features=32, gains=1, dropout=0.5),
     Optimisation(steps=300, batch=512, learning_rate=3e-3, weight_decay=0.0),
@@ -105,6 +108,35 @@ def kernel(train: Ballots, asked: Pairs, seed: int) -> tuple[np.ndarray, None]:
     ), None
 
 
+def raters(train: Ballots, asked: Pairs, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The kernel's reward plus each rater's deviation from it: a logistic regression each, by Newton's method."""
+    v, pairs = train.vocabulary, Pairs.of(train)
+    reward = train_reward(rater_ballots(train, pairs), pairs, KERNEL, key=jax.random.key(seed))
+    everywhere = Pairs(
+        np.zeros(len(v.completions), np.int32), np.arange(len(v.completions), dtype=np.int32), v
+    )
+    score, counts = reward.score(everywhere), np.asarray(v.vectors.completion[:, -v.vectors.counts :])
+    form = np.concatenate([counts, [style_counts(text) for text in v.text_of_completions()]], axis=1)
+    known = form[np.unique(pairs.completion)]
+    spread = known.std(axis=0)
+    scaled = (form - known.mean(axis=0)) / np.where(spread > 1e-9, spread, np.inf)
+    _, size, direction = np.linalg.svd(scaled[np.unique(pairs.completion)], full_matrices=False)
+    form = scaled @ direction[:6].T / size[:6] * (len(known) / 6) ** 0.5
+    first, second, won, ballot = comparisons(train.completion, train.rank)
+    rater = train.rater[ballot]
+    gap, away = score[first] - score[second], form[first] - form[second]
+    weight, prior = np.zeros((train.n_raters, 6)), np.eye(6) / TASTE
+    start = np.flatnonzero(np.diff(rater, prepend=-1))  # ballots come rater by rater
+    who = rater[start]
+    for _ in range(4):
+        p = 1 / (1 + np.exp(-gap - (away * weight[rater]).sum(axis=1)))
+        slope = np.add.reduceat(away * (won - p)[:, None], start) - weight[who] @ prior
+        bend = np.add.reduceat(away[:, :, None] * away[:, None, :] * (p * (1 - p))[:, None, None], start)
+        weight[who] += np.linalg.solve(bend + prior, slope[:, :, None])[:, :, 0]
+    everybody = reward.score(asked)
+    return everybody, everybody + weight @ form[asked.completion].T
+
+
 def orders(train: Ballots, asked: Pairs, seed: int) -> tuple[np.ndarray, None]:
     """A kernel that knows each topic's order alone: mean shares of votes won, over the pairs of a topic."""
     pairs, contests, n = Pairs.of(train), train.contests(), len(train.vocabulary.completions)
@@ -137,7 +169,14 @@ def individual(train: Ballots, asked: Pairs, seed: int) -> tuple[np.ndarray, np.
     return np.asarray(rewards(model, voters, asked)).mean(axis=0), np.asarray(rewards(model, mean, asked))
 
 
-METHODS = {"linear": linear, "kernel": kernel, "orders": orders, "vanilla": vanilla, "individual": individual}
+METHODS = {
+    "linear": linear,
+    "kernel": kernel,
+    "raters": raters,
+    "orders": orders,
+    "vanilla": vanilla,
+    "individual": individual,
+}
 
 
 def accuracies(ballots: Ballots, fold: int, asked: Pairs, everybody, own) -> dict[str, float]:

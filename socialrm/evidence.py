@@ -131,7 +131,9 @@ class Mark:
             rows = results.where(**(self.wanted | {"method": self.against})).rows
             other = Results(tuple(row for row in rows if row["seed"] in seeds)).values()
             if len(other) != len(values):
-                raise ValueError(f"{self.claim}: {self.against} is not measured at every seed of {sorted(seeds)}")
+                raise ValueError(
+                    f"{self.claim}: {self.against} is not measured at every seed of {sorted(seeds)}"
+                )
             values = values - other
         return judge(self.claim, values, least=self.least, most=self.most)
 
