@@ -181,7 +181,8 @@ def small_run(ballots, folder):
     assert np.isfinite(load(folder).score([v.prompts[0]] * len(v.completions), v.completions)).all()
 
 
-def main(inputs, runs, seed):
+def examine(inputs, runs, seed):
+    """What came of each input: counts by reader and outcome, the bad ones, where they lie, and the largest memory in MB."""
     from socialrm.aggregation import aggregate_ballots
 
     here, rng = Path(tempfile.mkdtemp()), random.Random(seed)
@@ -211,6 +212,12 @@ def main(inputs, runs, seed):
         what = tried(partial(small_run, ballots, here / f"whole{i}"))[0] if ballots.n_ballots else "error"
         counts["run and score", what] += 1
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return counts, bad, here, memory
+
+
+def main(inputs, runs, seed):
+    """Examine, print, store."""
+    counts, bad, here, memory = examine(inputs, runs, seed)
     with (Path(__file__).parent / "results" / "fuzz.csv").open("w", newline="") as lines:
         table = csv.writer(lines, lineterminator="\n")
         table.writerow(["reader", "outcome", "inputs", "seed"])

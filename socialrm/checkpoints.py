@@ -72,7 +72,8 @@ def write_atomically(
     "All of it or nothing, also when killed half-way."
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as out:
+    part.unlink(missing_ok=True)  # what a killed run left, or a link that leads elsewhere
+    with part.open("xb") as out:
         out.write(data)
         out.flush()
         os.fsync(out.fileno())

@@ -15,7 +15,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,11 +88,33 @@ def _json(place, name):
     return {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
 
 # %% ../nbs/38_encoders.ipynb #b7b79b4a
+def _checked(place, modules):
+    "The modules, if they are sentence-transformers' own and their files lie below the encoder's folder."
+    if not isinstance(modules, list) or not all(isinstance(m, dict) for m in modules):
+        raise ValueError(f"{place}/modules.json is no list of modules: save the encoder again")
+    for module in modules:
+        kind, path = str(module.get("type", "")), str(module.get("path", ""))
+        if not kind.startswith("sentence_transformers."):
+            raise ValueError(
+                f"{place}/modules.json asks for {kind[:80]!r}, which would run code of its own: use a standard encoder"
+            )
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
+            raise ValueError(
+                f"{place}/modules.json leads out of its folder, to {path[:80]!r}: use another encoder"
+            )
+    return modules
+
+
 def read_modules(
     place: str,  # a folder, or a name on the hub
 ) -> Reading:
-    "What modules.json and its companions ask for."
-    modules, pooling, normalize, plain = _json(place, "modules.json"), "mean", False, True
+    "What modules.json and its companions ask for. `ValueError` where that is foreign code, or leads elsewhere."
+    modules, pooling, normalize, plain = (
+        _checked(place, _json(place, "modules.json") or []),
+        "mean",
+        False,
+        True,
+    )
     for module in modules:
         kind = module["type"].rsplit(".", 1)[-1]
         if kind == "Pooling":
@@ -199,7 +221,8 @@ class Encoder:
         self.around = special_tokens(self.tokenizer)
         self.pad = self.tokenizer.pad_token_id or 0
         if self.reading.plain:
-            self.model = AutoModel.from_pretrained(place, dtype=torch.float32).eval().to(self.device)
+            options = {"dtype": torch.float32, "use_safetensors": True}  # no pickled weights
+            self.model = AutoModel.from_pretrained(place, **options).eval().to(self.device)
         else:
             from sentence_transformers import SentenceTransformer
 

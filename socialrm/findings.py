@@ -65,7 +65,7 @@ def _rows(path, *columns):
 def _arrays(path):
     "Arrays of an npz file; objects, which could run code, are refused."
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # closed if damaged
             return {name: arrays[name] for name in arrays.files}
     except zipfile.BadZipFile as error:
         raise ValueError(f"{path} is no npz file: was the run cut off?") from error

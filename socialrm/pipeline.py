@@ -41,6 +41,7 @@ from socialrm.learning import (
 from .lotteries import lottery_rewards
 from .pools import order_ballots, rater_ballots, voter_ballots
 from .runs import save
+from .sizes import check_sizes
 from .social import Reward, train_on_scores, train_reward
 from .support import Support
 from .suspects import judge_raters, rater_tallies
@@ -248,6 +249,7 @@ def run(
     readers = config.individual.interpretation, config.social.interpretation
     if {"embeddings", "kernel"} & set(readers) and ballots.vocabulary.vectors is None:
         ballots = with_embeddings(ballots)
+    check_sizes(ballots, config)
     rehearse(ballots, ballots.contests(), _rules(config), config)
     if out is None or not is_first():
         return _stages(ballots, config, report, progress, Checkpoints())

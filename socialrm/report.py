@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 
 from . import __version__
+from .checkpoints import write_atomically
 from .drawings import drawings
 from socialrm.findings import (
     changed_winners,
@@ -241,16 +242,21 @@ def write_report(
     "Write `report.html` and `figures/*.png` from a run's files; `ValueError` where it is no run's folder."
     folder = Path(folder)
     run = read_folder(folder)
+    for path in (folder / "figures", folder / "report.html"):
+        if path.is_symlink():
+            raise ValueError(
+                f"{path} is a link: a report is written into its own folder only; remove the link"
+            )
     (folder / "figures").mkdir(exist_ok=True)
     shown = []
     for drawing in drawings(run):
         light, dark = (drawing.png(dark) for dark in (False, True))
-        (folder / "figures" / f"{drawing.name}.png").write_bytes(light)
+        write_atomically(folder / "figures" / f"{drawing.name}.png", light)
         light, dark = (base64.b64encode(p).decode() for p in (light, dark))
         words = {"section": drawing.section, "alt": drawing.alt, "caption": drawing.caption}
         shown.append(words | {"light": light, "dark": dark})
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(files("socialrm").joinpath("templates/report.html").read_text("utf-8"))
     page = folder / "report.html"
-    page.write_text(template.render(_context(run) | {"figures": shown}), encoding="utf-8")
+    write_atomically(page, template.render(_context(run) | {"figures": shown}).encode())
     return page

@@ -1,8 +1,10 @@
 """Input that somebody made to do harm: formulas, HTML, pickles, links, paths, numbers beyond all measure."""
 
 import csv
+import importlib.util
 import io
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -165,3 +167,112 @@ def test_config_values_cannot_name_code(tmp_path):
     ):
         with pytest.raises(ValueError):
             from_dict(IndividualConfig, json.loads(json.dumps(values)))
+
+
+def test_three_hundred_broken_inputs():
+    """The generator of benchmarks/fuzz.py, for a few seconds; ten thousand inputs are in `make weekly`."""
+    spec = importlib.util.spec_from_file_location(
+        "fuzz", Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
+    )
+    fuzz = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fuzz)
+    counts, bad, _, memory = fuzz.examine(300, 0, seed=100)
+    assert not bad and memory < 4_000
+    assert sum(n for (kind, _), n in counts.items() if kind != "aggregate") == 300
+    assert counts["csv", "read"] and counts["csv", "error"]  # not all broken, not all whole
+
+
+def test_a_run_of_scores_of_1e30(tmp_path):
+    """Only the order of scores counts: the run is that of scores 2, 1, 0, to the last bit."""
+    from test_resume import SHORT
+
+    from socialrm.importers import load_any
+    from socialrm.pipeline import run
+
+    scores, found = {"large": ("1e30", "0", "-1e30"), "small": ("2", "1", "0")}, []
+    for name, values in scores.items():
+        rows = [f"r{i},p,{c},{v}" for i in range(6) for c, v in zip("abc" if i < 4 else "cba", values)]
+        (tmp_path / f"{name}.csv").write_text("rater,prompt,completion,score\n" + "\n".join(rows) + "\n")
+        ballots, _ = load_any(tmp_path / f"{name}.csv")
+        found.append(ballots.rank)
+    np.testing.assert_array_equal(*found)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        result = run(ballots, SHORT)
+    assert result.order.ranks.tolist() == [[0, 1, 2]] and np.isfinite(result.social.score()).all()
+
+
+def test_a_run_of_ten_thousand_completions_is_refused_before_any_work(tmp_path):
+    from socialrm.pipeline import RunConfig, run
+    from socialrm.sizes import needed
+
+    ballots = make_ballots([(f"r{i}", "p", [f"c{j}" for j in range(10_000)]) for i in range(3)])
+    if (
+        max(needed(ballots, RunConfig()).values())
+        < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    ):
+        pytest.skip("this machine could hold it")
+    with pytest.raises(ValueError, match="up to 10,000 candidates .* GB of"):
+        run(ballots, RunConfig(), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_report_does_not_leave_its_folder(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine.html").write_text("mine")
+    for name, target in (("figures", outside), ("report.html", outside / "mine.html")):
+        folder = make_run(tmp_path / f"run-{name}", {"p": ["a", "b", "c"]})
+        (folder / name).symlink_to(target)
+        with pytest.raises(ValueError, match=f"{name} is a link"):
+            write_report(folder)
+    folder = make_run(tmp_path / "run", {"p": ["a", "b", "c"]})
+    (folder / "report.html.part").symlink_to(outside / "mine.html")
+    assert write_report(folder).stat().st_size > 1_000
+    assert [path.name for path in outside.iterdir()] == ["mine.html"]
+    assert (outside / "mine.html").read_text() == "mine"
+
+
+def test_an_encoders_folder_names_no_code_and_no_way_out(tmp_path):
+    pytest.importorskip("transformers")
+    from socialrm.encoders import read_modules
+
+    (tmp_path / "config.json").write_text("{}")
+    kind = "sentence_transformers.models.Pooling"
+    for modules, said in (
+        ([{"type": "subprocess.Popen", "path": ""}], "run code of its own"),
+        ([{"type": "evil.Module", "path": ""}], "run code of its own"),
+        ([{"path": ""}], "run code of its own"),
+        ([{"type": kind, "path": "../../etc"}], "leads out of its folder"),
+        ([{"type": kind, "path": "/etc"}], "leads out of its folder"),
+        ([{"type": kind, "path": "..\\etc"}], "leads out of its folder"),
+        (["x"], "no list of modules"),
+        ({"type": kind}, "no list of modules"),
+    ):
+        (tmp_path / "modules.json").write_text(json.dumps(modules))
+        with pytest.raises(ValueError, match=said):
+            read_modules(str(tmp_path))
+
+
+@pytest.mark.parametrize("rule", ["borda", "scores:3,1,0", "k_approval", "antiplurality", "bucklin", "black", "kemeny", "schulze", "random_dictator", "proportional_borda", "minimax_winning_votes", "maximal_lottery"])  # fmt: skip
+def test_ten_million_tallied_voters_are_counted_exactly(rule):
+    """Counts of a few rankings, by chunks, against the rule of weighted ballots: equal beyond float32's 2^24."""
+    from socialrm.tallies import Tallies, order_tallies
+
+    kinds = np.array([[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+    voters = np.array([4_000_001, 3_000_000, 2_999_999, 7_000_003])
+    above = (kinds[:, None, :, None] < kinds[:, None, None, :]).astype(np.int64)
+    places = (kinds[:, None, :, None] == np.arange(3)).astype(np.int64)
+    tallies = Tallies.of(np.ones((1, 3), bool))
+    for part in (voters // 2, voters - voters // 2):  # two chunks
+        for n, a, p in zip(part, above, places):
+            tallies.add(n * a, n * p, int(n))
+    assert (
+        tallies.voters == 17_000_003
+        and tallies.margins[0, 0, 1] == 4_000_001 + 3_000_000 - 2_999_999 - 7_000_003
+    )
+    expected, found = (
+        aggregate(kinds[None], rule, weights=voters[None].astype(float)),
+        order_tallies(tallies, rule),
+    )
+    np.testing.assert_array_equal(found.ranks, expected.ranks)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-12)
