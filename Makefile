@@ -54,6 +54,11 @@ reproduce: .venv/.installed  ## the long checks, ten seeds each; writes benchmar
 	$(BIN)/python benchmarks/real_data.py
 	$(BIN)/python benchmarks/held_out.py --minutes 600
 	$(BIN)/python benchmarks/held_out.py --readme
+	$(BIN)/python benchmarks/ukp_folds.py --methods linear kernel raters orders
+	$(BIN)/python benchmarks/ukp_folds.py --readme
+	$(BIN)/python benchmarks/ukp_run.py
+	$(BIN)/python benchmarks/ukp_run.py --kernel
+	$(BIN)/python benchmarks/ukp_run.py --readme
 	$(MAKE) execute NOTEBOOKS="$(wildcard nbs/experiments/*.ipynb)"
 
 bench: .venv/.installed  ## speed, side by side; writes benchmarks/results/

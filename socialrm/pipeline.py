@@ -28,6 +28,7 @@ from .devices import is_first, shares_devices
 from .electorates import Electorate
 from .embeddings import with_embeddings
 from .folders import asked_for, check_folder, claim
+from .groups import group_impact
 from socialrm.learning import (
     Learned,
     RunConfig,
@@ -224,7 +225,7 @@ def _stages(ballots, config, report, progress, checkpoints):
     clock.mark("trial")
     result = (config, contests, learned, orders, social, vanilla, _metrics(ballots, report, learned))
     several = {rule: order for rule, order in orders.items() if find_rule(rule).gives != "slate"}
-    impact = tuple(served.impact(contests, several)) if served else ()
+    impact = tuple(group_impact(served, contests, several)) if served else ()
     found = Run(*result, clock.seconds, beaten, support, welfare, impact, tuple(raters))
     found.metrics.update(judged(found, kept_out) | ({"raters": judgement} if judgement else {}))
     found.metrics["warnings"] += about(_rules(config), voters)
