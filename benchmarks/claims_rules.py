@@ -15,11 +15,12 @@ from socialrm.baselines import Stages, fit_plackett_luce
 from socialrm.density import fit_density
 from socialrm.diagnostics import separation
 from socialrm.estimates import observed
+from socialrm.individual import interpretation_inputs
 from socialrm.missing import compare, hide_by_type, truth
 from socialrm.pipeline import RunConfig, electorate, learn
 from socialrm.pools import order_ballots, rater_ballots
 from socialrm.social import train_reward
-from socialrm.unseen import prompt_support
+from socialrm.unseen import prompt_support, rated_by_alike
 
 RULES = ("borda", "plurality", "irv", "copeland", "minimax", "schulze", "maximal_lottery")
 
@@ -256,3 +257,16 @@ def noisy_unseen(seed):
     yield "inverted, noisy", "completed", "error of margins, prompt 1, unseen type", np.abs(error).mean()
     support = prompt_support(learned.individual, ballots, learned.mean, learned.sigma)
     yield "inverted, noisy", "completed", "support of the unseen cell", np.median(support[mine, 1])
+    alike = rated_by_alike(ballots, learned.mean, learned.sigma)[mine, 1]
+    yield (
+        "inverted, noisy",
+        "completed",
+        "share of raters alike who rated the unseen cell's prompt",
+        np.median(alike),
+    )
+    individual = learned.individual
+    first, second = (np.flatnonzero(individual.pairs.prompt == prompt)[0] for prompt in (0, 1))
+    inputs = interpretation_inputs(individual.pairs, individual.config)
+    gain = np.asarray(individual.model.interpretation(inputs).gain, np.float64)[[first, second]]
+    cosine = gain[0] @ gain[1] / np.prod(np.linalg.norm(gain, axis=1))
+    yield "inverted, noisy", "simulated", "cosine of the gains of the two prompts", cosine
