@@ -12,6 +12,7 @@ __all__ = ['IndividualConfig', 'Examples', 'make_examples', 'drawn_raters', 'obj
 # %% ../nbs/23_individual.ipynb #9a9bf5da
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,9 +45,7 @@ class IndividualConfig:
     masking: Masking = field(default_factory=Masking)  # the curriculum
     optimisation: Optimisation = field(default_factory=Optimisation)  # steps and rates
     interpretation: str = "ids"  # or "tokens": the transformer over bytes; or "embeddings": frozen vectors
-    beta: float = (
-        0.15  # weight of a rater's divergence against the rater's list-MLE, where nothing is explained
-    )
+    beta: float = 0.15  # weight of a rater's divergence against list-MLE, where nothing is explained
     sharpen: float = 3.0  # power of the unexplained share that beta is multiplied by; 0: beta as it is
     looks: int = 1_000  # most looks at a rater, on average: few raters get fewer steps
     penalty: float = 0.01  # lambda: weight of squared utilities and gains
@@ -55,9 +54,8 @@ class IndividualConfig:
 
     def __post_init__(self):
         if self.interpretation not in ("ids", "tokens", "embeddings"):
-            raise ValueError(
-                f"interpretation is {self.interpretation!r}: use 'ids', 'tokens' or 'embeddings'"
-            )
+            given = self.interpretation
+            raise ValueError(f"interpretation is {given!r}: use 'ids', 'tokens' or 'embeddings'")
         if not 0 <= self.held_out < 1 or self.beta < 0 or self.penalty < 0 or self.looks < 1:
             raise ValueError(
                 f"held_out must be in [0, 1), beta and penalty not negative, looks positive, got {self}"
@@ -88,7 +86,11 @@ class Examples:
         return jnp.where(mine, self.pair[row], -1), self.rank[row], row
 
 
-def make_examples(ballots: Ballots, pairs: Pairs, inputs: tuple) -> Examples:
+def make_examples(
+    ballots: Ballots,  # to train on
+    pairs: Pairs,  # to score
+    inputs: tuple,  # arrays of the interpretation, for the whole table of pairs
+) -> Examples:
     "Ballots over a table of pairs."
     start, pair = ballots.start, pairs.index(ballots.prompt[:, None], ballots.completion)
     columns = pair, ballots.rank, start[:-1], np.diff(start)
@@ -120,25 +122,30 @@ def _rater_terms(model, interpreted, what, feature, pair, rank, fraction, config
     squared = (utility**2).sum()
     return nll, equal, masks.target.sum(), kl_to_standard_normal(mean, log_sigma), squared, jnp.exp(log_sigma)
 
-
+# %% ../nbs/23_individual.ipynb #5ea50e64
 def _looks(batch, *, key):
     "Which rater and from which ballot on, as numbers to be taken modulo how many there are."
     return jax.random.bits(key, (2, batch))
 
 
-def drawn_raters(trained: Int[Array, " trained"], batch: int, *, key: jax.Array) -> Int[Array, " batch"]:
+def drawn_raters(
+    trained: Int[Array, " trained"],  # raters to draw from
+    batch: int,  # how many
+    *,
+    key: jax.Array,  # the step's
+) -> Int[Array, " batch"]:
     "The raters whom the objective draws in the step with this key."
     return trained[_looks(batch, key=jax.random.split(key)[0])[0] % len(trained)]
 
-
+# %% ../nbs/23_individual.ipynb #122e6787
 def objective(
-    model: IndividualModel,
+    model: IndividualModel,  # that is trained
     data: tuple[Examples, Int[Array, " trained"]],  # examples, and the raters to draw from
     fraction: Float[Array, ""],  # of the training that is over
-    config: IndividualConfig,
+    config: IndividualConfig,  # how it is built and trained
     batch: int,  # raters in a step
     *,
-    key: jax.Array,
+    key: jax.Array,  # the step's
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     "The loss above on a random batch of raters, and its parts."
     examples, trained = data
@@ -172,14 +179,17 @@ def objective(
 class Individual:
     "A trained individual reward model and what it needs to be used."
 
-    model: IndividualModel
+    model: IndividualModel  # its parameters
     config: IndividualConfig  # sizes as trained
     pairs: Pairs  # what it can score
     held_out: Int[np.ndarray, " held"]  # raters that training did not see
     history: list[dict]  # list-MLE per target, KL per rater, ...
 
 
-def fitted_architecture(architecture: Architecture, ballots: Ballots) -> Architecture:
+def fitted_architecture(
+    architecture: Architecture,  # sizes
+    ballots: Ballots,  # to train on
+) -> Architecture:
     "No larger than the data can use."
     return replace(
         architecture,
@@ -190,29 +200,34 @@ def fitted_architecture(architecture: Architecture, ballots: Ballots) -> Archite
     )
 
 
-def new_individual(pairs: Pairs, config: IndividualConfig, *, key: jax.Array) -> IndividualModel:
+def new_individual(
+    pairs: Pairs,  # to score
+    config: IndividualConfig,  # how it is built and trained
+    *,
+    key: jax.Array,  # parameters are drawn from it
+) -> IndividualModel:
     "An untrained model: the shape that stored arrays are loaded into."
     rngs = nnx.Rngs(params=key)
     interpretation = make_interpretation(pairs.vocabulary, config, rngs=rngs)
     return IndividualModel(interpretation, config.architecture, rngs=rngs)
 
-
+# %% ../nbs/23_individual.ipynb #f48a3bc2
 def n_steps(
-    config: IndividualConfig,
+    config: IndividualConfig,  # how it is built and trained
     raters: int,  # to train on
 ) -> int:
     "Steps of the training: no more than `config.looks` looks at a rater, on average."
     batch = max(1, min(config.optimisation.batch, raters))
     return max(1, min(config.optimisation.steps, -(-config.looks * raters // batch)))
 
-
+# %% ../nbs/23_individual.ipynb #20a3566b
 def train_individual(
     ballots: Ballots,  # what raters said
-    config: IndividualConfig = IndividualConfig(),
+    config: IndividualConfig = IndividualConfig(),  # how it is built and trained
     *,
-    key: jax.Array,
+    key: jax.Array,  # every draw of the training comes from it
     progress: Callable[[dict], None] | None = None,  # called with each row of the history
-    checkpoint=None,  # a `checkpoints.Training`
+    checkpoint: Any = None,  # a `checkpoints.Training`
 ) -> Individual:
     "Train on all raters but those held out."
     config = replace(config, architecture=fitted_architecture(config.architecture, ballots))
@@ -224,15 +239,15 @@ def train_individual(
     pairs = Pairs.of(ballots)
     model, inputs = new_individual(pairs, config, key=key_init), interpretation_inputs(pairs, config)
     whiten(model.interpretation, pairs)
-    examples = make_examples(ballots, pairs, inputs)
-    data = examples, jnp.asarray(np.sort(trained), jnp.int32)
+    data = make_examples(ballots, pairs, inputs), jnp.asarray(np.sort(trained), jnp.int32)
     batch = min(config.optimisation.batch, len(trained))
     how = replace(suited(config), batch=batch, steps=n_steps(config, len(trained)))
     named = lambda rater: ballots.vocabulary.raters[rater] if ballots.vocabulary.raters else str(rater)
     who = lambda key: "raters " + some_of(map(named, np.unique(drawn_raters(data[1], batch, key=key))))
     options = {"key": key_fit, "progress": progress, "checkpoint": checkpoint, "batch_of": who}
-    history = fit(model, objective, data, config, how, **options)
-    return Individual(model, config, pairs, np.sort(held), history)
+    return Individual(
+        model, config, pairs, np.sort(held), fit(model, objective, data, config, how, **options)
+    )
 
 # %% ../nbs/23_individual.ipynb #81b47b7c
 @jax.jit(static_argnums=(0, 1))
@@ -250,9 +265,9 @@ def _encode(graph, context, params, examples, shown, rater, first):
 
     return whole(jax.vmap(one)(spread(rater), spread(first)))
 
-
+# %% ../nbs/23_individual.ipynb #9c7aa3ed
 def embed(
-    individual: Individual,
+    individual: Individual,  # trained
     ballots: Ballots,  # over the vocabulary that the model was trained on
     *,
     shown: Bool[np.ndarray, "ballot place"] | None = None,  # places to look at; None: all
@@ -260,21 +275,19 @@ def embed(
 ) -> tuple[Float[np.ndarray, "rater latent"], Float[np.ndarray, " rater"]]:
     "Preference mean and sigma of every rater; a rater without ballots gets what nothing says."
     context = individual.config.architecture.context
-    inputs = interpretation_inputs(individual.pairs, individual.config)
-    examples = make_examples(ballots, individual.pairs, inputs)
+    pairs, config = individual.pairs, individual.config
+    examples = make_examples(ballots, pairs, interpretation_inputs(pairs, config))
     looks = np.maximum(-(-np.diff(ballots.start) // context), 1)
     rater = np.repeat(np.arange(ballots.n_raters), looks)
     first = (np.arange(len(rater)) - np.repeat(np.cumsum(looks) - looks, looks)) * context
     shown = jnp.ones(ballots.rank.shape, bool) if shown is None else jnp.asarray(shown)
     graph, params = nnx.split(individual.model)
-    mean = np.zeros((ballots.n_raters, individual.config.architecture.latent))
-    log_sigma = np.zeros(ballots.n_raters)
+    mean, log_sigma = np.zeros((ballots.n_raters, config.architecture.latent)), np.zeros(ballots.n_raters)
     batch = min(batch, len(rater))
     for at in range(0, len(rater), batch):
         rows = np.minimum(np.arange(at, at + batch), len(rater) - 1)  # one shape, one compilation
-        found = _encode(
-            graph, context, params, examples, shown, jnp.asarray(rater[rows]), jnp.asarray(first[rows])
-        )
+        looked = jnp.asarray(rater[rows]), jnp.asarray(first[rows])
+        found = _encode(graph, context, params, examples, shown, *looked)
         new = slice(0, min(batch, len(rater) - at))
         for total, part in zip((mean, log_sigma), found):
             np.add.at(total, rater[rows[new]], np.asarray(part, np.float64)[new])
@@ -287,7 +300,7 @@ def _rewards(graph, params, inputs, z):
 
 
 def rewards(
-    individual: Individual,
+    individual: Individual,  # trained
     z: Float[np.ndarray, "voter latent"],  # preference representations
     pairs: Pairs | None = None,  # what to score; None: the table trained on
 ) -> Float[Array, "voter pair"]:  # higher is better; only differences within a prompt mean anything

@@ -190,6 +190,14 @@ def _social(contests, config, orders, source, beaten, pairs, options):
     return train_on_scores(contests, values, pairs, config.social, **options)
 
 # %% ../nbs/40_pipeline.ipynb #0ed52569
+def _served(served, contests, orders):
+    "What each rule, and each winner of one, does to groups."
+    if not served:
+        return (), ()
+    several = {rule: order for rule, order in orders.items() if find_rule(rule).gives != "slate"}
+    return tuple(served.rows(orders)), tuple(group_impact(served, contests, several))
+
+
 def _held_out(ballots, contests, learned, watch, config, seed, checkpoints):
     "The trial on held-out raters, read back where it is finished."
     options = {"key": stage_key(seed, "trial"), "rng": stage_rng(seed, "trial")}
@@ -217,15 +225,13 @@ def _stages(ballots, config, report, progress, checkpoints):
     clock.mark("voting")
     seeds = [seed + 1_000 * i for i in range(1, config.seeds)]
     again = [_another(ballots, contests, config, vanilla, other, checkpoints) for other in seeds]
-    support, welfare = sure and sure.support(ranks, again), tuple(served.rows(orders)) if served else ()
+    support, (welfare, impact) = sure and sure.support(ranks, again), _served(served, contests, orders)
     clock.mark("seeds")
     social = _social(contests, config, orders, source, beaten, pairs, how("social"))
     clock.mark("rewards")
     kept_out = _held_out(ballots, contests, learned, sure, plain, seed, checkpoints)
     clock.mark("trial")
     result = (config, contests, learned, orders, social, vanilla, _metrics(ballots, report, learned))
-    several = {rule: order for rule, order in orders.items() if find_rule(rule).gives != "slate"}
-    impact = tuple(group_impact(served, contests, several)) if served else ()
     found = Run(*result, clock.seconds, beaten, support, welfare, impact, tuple(raters))
     found.metrics.update(judged(found, kept_out) | ({"raters": judgement} if judgement else {}))
     found.metrics["warnings"] += about(_rules(config), voters)

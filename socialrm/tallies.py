@@ -30,7 +30,7 @@ from .rules import RULES, Rule
 VOTERS = 4_096  # simulated at a time, and what a voter's noise is numbered by
 CONTESTS = 16  # of a block that stays in the processor's cache
 
-
+# %% ../nbs/81_tallies.ipynb #8b05897d
 @dataclass(eq=False)
 class Tallies:
     "Sums over the voters so far; 0 in padding."
@@ -213,17 +213,9 @@ def order_tallies(
         counted = _Counted(
             tallies.above[at].astype(np.float64), counts, np.full(len(some), float(tallies.voters))
         )
-        found = np.asarray(
-            apply(counted if named.needs == "profile" else getattr(counted, named.needs)), np.float64
-        )
-        found = (
-            found / counted.total[:, None]
-            if named.per_voter
-            else -found
-            if named.gives == "places"
-            else found
-        )
-        scores[some[:, None], row] = found
+        given = counted if named.needs == "profile" else getattr(counted, named.needs)
+        found = np.asarray(apply(given), np.float64) / (counted.total[:, None] if named.per_voter else 1.0)
+        scores[some[:, None], row] = -found if named.gives == "places" else found
     order = social_order(scores)
     if named.gives == "places":
         return SocialOrder(order.scores, np.where(there, -scores, -1).astype(np.int64))

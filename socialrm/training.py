@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -98,7 +99,10 @@ class TrainingError(FloatingPointError, ValueError):
     "A training whose loss or parameters stopped being finite: in which step, on what, and what to do."
 
 
-def some_of(names: Iterable[str], most: int = 6) -> str:
+def some_of(
+    names: Iterable[str],  # of anything
+    most: int = 6,  # names to show
+) -> str:
     "The first few, and how many more."
     names = [str(name)[:40] for name in names]
     rest = len(names) - most
@@ -123,17 +127,17 @@ def _check(losses, vector, first, optimisation, checkpoint, batch_of, key):
 # %% ../nbs/28_training.ipynb #f85e56ac
 _collect = jax.jit(whole)
 
-
+# %% ../nbs/28_training.ipynb #d0c2a32b
 def fit(
     model: nnx.Module,  # trained in place
     loss: Callable,  # see above
-    data,  # pytree of arrays, handed to the loss; or a function that gives a chunk's, from its first step
-    config,  # hashable settings, handed to the loss
+    data: Any,  # pytree of arrays, handed to the loss; or a function that gives a chunk's, from its first step
+    config: Any,  # hashable settings, handed to the loss
     optimisation: Optimisation,  # how to train
     *,
     key: jax.Array,  # every draw of the training comes from it
     progress: Callable[[dict], None] | None = None,  # called with each row of the history
-    checkpoint=None,  # a `checkpoints.Training`: where to go on from, and what to keep
+    checkpoint: Any = None,  # a `checkpoints.Training`: where to go on from, and what to keep
     batch_of: Callable[[jax.Array], str] | None = None,  # a step's key -> its batch in words, for errors
 ) -> list[dict]:  # one row per chunk: the last step's number and the chunk's mean of each metric
     "Train the `nnx.Param`s of `model`; `TrainingError` says in which step it stopped being finite."
