@@ -34,15 +34,17 @@ class PreferenceEncoder(nnx.Module):
         self.share, self.tag, self.view = linear(2, width), embed(architecture.context), embed(2)
         self.widen, self.narrow = linear(width, 2 * width), linear(2 * width, width)
         self.norm_element = nnx.LayerNorm(width, rngs=rngs)
-        self.query = nnx.Param(normal(rngs.params(), (1, width)))
-        self.nothing_else = nnx.Param(normal(rngs.params(), (1, width)))
+        self.query, self.nothing_else = (nnx.Param(normal(rngs.params(), (1, width))) for _ in range(2))
         blocks = [TransformerBlock(architecture, rngs=rngs) for _ in range(architecture.blocks)]
         self.blocks, self.norm = nnx.List(blocks), nnx.LayerNorm(width, rngs=rngs)
         self.mean = linear(width, architecture.latent)
         start = {"kernel_init": nnx.initializers.zeros, "bias_init": nnx.initializers.constant(-1.0)}
         self.log_sigma = linear(width, 1, **start)
 
-    def what(self, interpreted: Interpreted) -> Float[Array, "pair width"]:
+    def what(
+        self,
+        interpreted: Interpreted,  # of a table of pairs
+    ) -> Float[Array, "pair width"]:
         "A completion and its prompt, joined: once a pair, however many ballots it is on."
         return self.join(jnp.concatenate([interpreted.completion, interpreted.prompt], axis=-1))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from .aggregation import SocialOrder, aggregate, aggregate_rewards, check_seats, find_rule
 from .ballots import Ballots, Contests
@@ -32,7 +32,7 @@ from .voices import listen
 
 # %% ../nbs/86_learning.ipynb #68d7ab2c
 TARGETS = ("order", "probability", "log_probability", "win_rate")
-COMPARED = ("plurality", "borda", "copeland", "minimax", "schulze", "irv")
+COMPARED = ("plurality", "borda", "copeland", "minimax", "schulze", "irv")  # beside the chosen rule
 
 # %% ../nbs/86_learning.ipynb #26ff2bfd
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def stage_key(
     seed: int,  # of the run
     stage: str,  # a name in `STAGES`
     member: int = 0,  # of the ensemble, from 0
-) -> jax.Array:
+) -> Key[Array, ""]:
     "A stage's own key; the first member's is the stage's."
     key = jax.random.fold_in(jax.random.key(seed), STAGES.index(stage))
     return jax.random.fold_in(key, member) if member else key

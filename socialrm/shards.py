@@ -22,7 +22,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
 from .devices import AXES
-from .individual import Examples
+from .pairs import Examples
 
 # %% ../nbs/82_shards.ipynb #3aa52732
 SCHEMA = pa.schema(

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jaxtyping import Array, Key
 
 from .devices import device_count, laid, whole
 
@@ -138,7 +139,7 @@ def fit(
     key: jax.Array,  # every draw of the training comes from it
     progress: Callable[[dict], None] | None = None,  # called with each row of the history
     checkpoint: Any = None,  # a `checkpoints.Training`: where to go on from, and what to keep
-    batch_of: Callable[[jax.Array], str] | None = None,  # a step's key -> its batch in words, for errors
+    batch_of: Callable[[Key[Array, ""]], str] | None = None,  # a step's key -> its batch in words, for errors
 ) -> list[dict]:  # one row per chunk: the last step's number and the chunk's mean of each metric
     "Train the `nnx.Param`s of `model`; `TrainingError` says in which step it stopped being finite."
     graph, params, fixed = nnx.split(model, nnx.Param, ...)

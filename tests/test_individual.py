@@ -107,7 +107,7 @@ def test_a_rater_with_more_ballots_than_a_look_is_seen_whole():
 def test_gradients_are_finite_under_every_masking(ballots, individual, masking):
     from dataclasses import replace
 
-    from socialrm.individual import interpretation_inputs, make_examples
+    from socialrm.pairs import interpretation_inputs, make_examples
 
     config = replace(individual.config, masking=masking)
     examples = make_examples(ballots, individual.pairs, interpretation_inputs(individual.pairs, config))

@@ -205,8 +205,8 @@ def test_vectors_of_ones_own(ballots):
 
 def test_a_long_table_is_read_by_the_batch(ballots):
     """Where pairs outnumber a batch's places, only those places are interpreted: the same losses at no dropout."""
-    from socialrm.individual import make_examples, new_individual, objective
-    from socialrm.pairs import Pairs, interpretation_inputs
+    from socialrm.individual import new_individual, objective
+    from socialrm.pairs import Pairs, interpretation_inputs, make_examples
 
     rng = np.random.default_rng(0)
     own = with_vectors(
