@@ -78,16 +78,13 @@ def latent_scatter(
 # %% ../nbs/31_plots.ipynb #cacdfcbe
 def _apart(y, least):
     "The same heights in the same order, neighbours at least so far apart, moved as little as simple code can."
-    order = np.argsort(y, kind="stable")
-    moved = np.asarray(y, np.float64)[order]
+    moved = np.asarray(y, np.float64)[order := np.argsort(y, kind="stable")]
     for _ in range(50):
         gap = np.diff(moved)
         push = np.where(gap < least, (least - gap) / 2 + 1e-9, 0.0)
         moved[1:] += push
         moved[:-1] -= push
-    out = np.empty_like(moved)
-    out[order] = moved
-    return out
+    return moved[np.argsort(order)]
 
 # %% ../nbs/31_plots.ipynb #7174842f
 def criterion_curve(

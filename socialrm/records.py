@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .files import open_source
+from .files import decode, open_source
 
 # %% ../nbs/36_records.ipynb #07f51dfe
 @dataclass(frozen=True, eq=False)
@@ -46,14 +46,9 @@ def _text(path):
     raw = path.read_bytes()
     try:
         raw = gzip.decompress(raw) if path.suffix.lower() == ".gz" else raw
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ValueError(
-            f"{path.name}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8: save the file as UTF-8"
-        ) from None
     except (OSError, EOFError) as error:
         raise ValueError(f"{path.name} is not a whole gzip file: {error}") from None
+    return decode(raw, path.name)
 
 
 def _parse(content, name, where):
