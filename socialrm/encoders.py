@@ -104,7 +104,7 @@ def _checked(place, modules):
             )
     return modules
 
-
+# %% ../nbs/38_encoders.ipynb #a114af8c
 def read_modules(
     place: str,  # a folder, or a name on the hub
 ) -> Reading:
