@@ -285,6 +285,24 @@ def test_a_kernel_is_a_social_model_too(text_run, ballots, tmp_path):
         replace(config, rule="maximal_lottery", target="probability")
 
 
+def test_the_command_asks_for_a_kernel(ballots, tmp_path, monkeypatch):
+    from socialrm import cli, pipeline
+    from socialrm.writers import write_csv
+
+    seen = []
+    monkeypatch.setattr(pipeline, "run", lambda ballots, config, **_: seen.append((ballots, config)))
+    monkeypatch.setattr(cli, "_summarise", lambda *_: None)
+    write_csv(ballots, tmp_path / "ratings.csv")
+    options = ["--kernel", "--cache", str(tmp_path / "cache"), "--device", "cpu"]
+    result = CliRunner().invoke(
+        app, ["run", str(tmp_path / "ratings.csv"), "--out", str(tmp_path / "r"), *options]
+    )
+    assert result.exit_code == 0, result.output
+    (read, config), *_ = seen
+    assert (config.individual.interpretation, config.social.interpretation) == ("embeddings", "kernel")
+    assert read.vocabulary.vectors.completion.shape == (len(TEXTS), 394)
+
+
 def test_a_kernel_has_a_limit(ballots, monkeypatch):
     from socialrm import kernels
     from socialrm.pairs import Pairs
