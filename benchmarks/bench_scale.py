@@ -1,9 +1,11 @@
 """Throughput and memory against size: shards written, read, trained on, and voters tallied; each size in a process of its own.
 
     python benchmarks/bench_scale.py 1000 10000 100000 1000000 [--contests 1000]
+    python benchmarks/bench_scale.py --run 10000 100000 1000000
 
 A synthetic population: four types of raters, twenty ballots of three each, over 1,000 prompts of 8 candidates. As many voters as raters. Rows are
-added to results/scale.csv; processor seconds are user and system, of all threads.
+added to results/scale.csv; processor seconds are user and system, of all threads. With --run the sizes are voters of a whole `socialrm` run on Tennessee with a simulated electorate
+and 100 training steps, counted or (where there are more than 100,000) held, with a rule of margins; rows are added to results/scale_run.csv.
 """
 
 import argparse
@@ -113,14 +115,51 @@ def measure(raters, contests, voters):
     return clock.rows
 
 
+WHOLE = """
+import json, resource, sys, time
+from dataclasses import replace
+import jax
+from socialrm import counting
+from socialrm.pipeline import RunConfig, run
+from socialrm.populations import tennessee
+voters, counting.HELD = int(sys.argv[1]), 100_000 if sys.argv[2] == "counted" else 10**12
+config = RunConfig(electorate="simulated", voters=voters, rule="copeland", compare=("borda",))
+how = replace(config.individual.optimisation, steps=100)
+found = run(tennessee(key=jax.random.key(0)).ballots, replace(config, individual=replace(config.individual, optimisation=how)))
+said = {"seconds of voting": found.timing["voting"], "cpu_seconds": round(time.process_time(), 1)}
+said |= {"peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3), "order": str(found.order.ranks.tolist())}
+print(json.dumps(said))
+"""
+
+
+def whole_runs(sizes):
+    "A run of each size; beyond what is held, counted and held."
+    for voters in sizes:
+        for how in ("counted", "held") if voters > 100_000 else ("held",):
+            command = [sys.executable, "-c", WHOLE, str(voters), how]
+            said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+            row = {"voters": voters, "how": how} | said | {"load": round(os.getloadavg()[0], 1)}
+            print(row, flush=True)
+            path = RESULTS.with_name("scale_run.csv")
+            new = not path.exists()
+            with path.open("a", newline="") as file:
+                table = csv.DictWriter(file, list(row), lineterminator="\n")
+                if new:
+                    table.writeheader()
+                table.writerow(row)
+
+
 def main():
     "Each size in a process of its own; rows as they come."
     parse = argparse.ArgumentParser(description=__doc__)
-    parse.add_argument("raters", type=int, nargs="+")
+    parse.add_argument("raters", type=int, nargs="*", default=[1_000, 10_000, 100_000, 1_000_000])
     parse.add_argument("--contests", type=int, default=1_000)
     parse.add_argument("--voters", type=int, help="default: as many as raters")
     parse.add_argument("--one", action="store_true", help="this size, in this process, to stdout")
+    parse.add_argument("--run", action="store_true", help="sizes are voters of whole runs")
     given = parse.parse_args()
+    if given.run:
+        return whole_runs(given.raters)
     if given.one:
         print(json.dumps(measure(given.raters[0], given.contests, given.voters or given.raters[0])))
         return

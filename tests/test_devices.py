@@ -94,7 +94,7 @@ def start(folder, name, count, split="copied", devices=1, number=None, port=None
 
 def finish(*processes):
     "Wait, and show what a process said where it failed."
-    said = [process.communicate(timeout=300)[0] for process in processes]
+    said = [process.communicate(timeout=1_200)[0] for process in processes]
     for process, text in zip(processes, said):
         assert process.returncode == 0, text[-3000:]
 

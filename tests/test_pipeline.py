@@ -185,3 +185,24 @@ def test_a_lottery_can_be_the_target_itself(target):
 def test_a_target_that_needs_a_lottery_says_so():
     with pytest.raises(ValueError, match="needs a lottery"):
         replace(SHORT, rule="borda", target="probability")
+
+
+def test_a_large_electorate_is_counted_and_its_rankings_are_not_held(monkeypatch):
+    """Whoever looks on sees the sample; margins are those of everybody, within the noise of two draws."""
+    from socialrm import counting, learning
+    from socialrm.pipeline import speakers
+
+    monkeypatch.setattr(counting, "HELD", 500)
+    monkeypatch.setattr(counting, "SAMPLE", 100)
+    ballots, held, draw = populations.tennessee(40, key=jax.random.key(0)).ballots, [], learning.draw
+    monkeypatch.setattr(learning, "draw", lambda m, v, *a, **k: held.append(len(v.z)) or draw(m, v, *a, **k))
+    config = replace(SHORT, rule="copeland", compare=("irv",), electorate="simulated", voters=5_000)
+    found = run(ballots, config)
+    assert set(held) == {100}
+    (said,) = [w for w in found.metrics["warnings"] if "counted" in w]
+    assert said.startswith("5,000 voters were counted") and "irv are those of 100 of them" in said
+    models, voters = speakers(found.learned, found.learned.voters, found.vanilla)
+    contests, key = found.contests, jax.random.key(5)
+    _, _, shares = learning.vote(models, voters, ballots, contests, ("copeland",), key=key)
+    assert np.abs(found.margins - shares).max() < 5 * np.sqrt(2 / 5_000)
+    assert found.support.resamples > 0 and set(found.orders) == {"copeland", "irv"}
