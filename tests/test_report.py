@@ -1,8 +1,12 @@
 """The report stands alone, escapes what users wrote, stays small, and can be made from whatever a run left."""
 
+import importlib.machinery
+import importlib.util
 import json
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from made_run import CONFIG, TENNESSEE, make_run, many_contests
@@ -269,3 +273,35 @@ def test_texts_are_shown_where_ids_are_not_the_texts(tmp_path):
     assert "Tea or &lt;coffee&gt;?" in html and 'please. <span class="soft small">a1</span>' in html
     assert ">a2</td>" in html and "No &amp; never. " * 40 in html
     assert changed_winners(read_folder(folder)["social"], {}) == []
+
+
+@pytest.mark.skipif(
+    not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), reason="needs Chromium"
+)
+def test_no_window_has_to_be_scrolled_sideways(tmp_path):
+    """Long words, long texts, many groups, every fold open: at 1280 and 390 pixels, light and dark, nothing from a network."""
+    script = str(Path(__file__).parents[1] / "scripts" / "check-pages")
+    loader = importlib.machinery.SourceFileLoader("check_pages", script)
+    pages = importlib.util.module_from_spec(importlib.util.spec_from_loader("check_pages", loader))
+    loader.exec_module(pages)
+    long = ["word " * 60, "https://example.org/" + "a" * 300, "short"]
+    folder = make_run(tmp_path / "run", {"x": ["a", "b"], "y" * 200: long, "Why? " * 30: long}, quality=True)
+    groups = [f"group of people number {i}" for i in range(9)]
+    rows = [f"{rule},{g},0.5,{i == 0}\n" for rule in ("borda", "minimax") for i, g in enumerate(groups)]
+    (folder / "group_welfare.csv").write_text("rule,group,welfare,worst_off\n" + "".join(rows))
+    (folder / "rule_impact.csv").write_text("prompt,rule,winner,gain\nx,borda,a,\nx,minimax,b,0.4\n")
+    rows = [f"x,{winner},{g},0.5\n" for winner in "ab" for g in groups]
+    (folder / "group_impact.csv").write_text("prompt,winner,group,welfare\n" + "".join(rows))
+    report, browser, grounds = write_report(folder), pages.Browser(), set()
+    try:
+        for scheme in ("light", "dark"):
+            asked = [{"name": "prefers-color-scheme", "value": scheme}]
+            browser.call("Emulation.setEmulatedMedia", features=asked)
+            for size in pages.WINDOWS.values():
+                assert browser.open(report.resolve(), size) == []
+                browser.value("document.querySelectorAll('details').forEach(d => { d.open = true })")
+                assert browser.value("document.documentElement.scrollWidth") <= size[0]
+                grounds.add(browser.value("getComputedStyle(document.body).backgroundColor"))
+    finally:
+        browser.close()
+    assert len(grounds) == 2
