@@ -4,6 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONHASHSEED := 0
+# Progress bars in stored outputs would differ from run to run.
+export HF_HUB_DISABLE_PROGRESS_BARS := 1
+export HF_DATASETS_DISABLE_PROGRESS_BARS := 1
 export JAX_PLATFORMS ?= cpu
 ifneq ($(wildcard ../shared/data/SHA256SUMS),)
 export SOCIALRM_DATA_DIR ?= $(abspath ../shared/data)
