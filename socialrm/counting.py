@@ -143,7 +143,7 @@ def about(
     "What a reader has to know of a count."
     if not is_counted(rules[0], voters):
         return []
-    rest = ["support and welfare", *(rule for rule in rules if not of_tallies(rule))]
+    rest = ["support", "welfare", *(rule for rule in rules if not of_tallies(rule))]
     few = f"{min(SAMPLE, len(voters.z)):,} of them, evenly spread"
     return [
         f"{len(voters.z):,} voters were counted and no ranking was held: {', '.join(rest)} are those of {few}"
