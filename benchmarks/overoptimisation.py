@@ -2,13 +2,16 @@
 
 A made gold reward ranks made completions, a quarter of the comparisons is turned round, and five members learn from them. From 20,000 fresh
 completions the best of n by each objective is taken, n up to 1,000: its proxy reward and its gold reward, both in standard deviations of the
-completions, are rows of `benchmarks/results/overoptimisation.csv` (world, objective, seed, figure, n, value). Two worlds: `own errors`, where
-nothing but noise and few comparisons misleads, and `shared error`, where the length of a completion goes with its gold reward in the
-comparisons and not in what is drawn. The worlds' constants were chosen on seeds 100 and above. A stopped run goes on where it was.
+completions, and its length are rows of `benchmarks/results/overoptimisation.csv` (world, objective, seed, figure, n, value). The gold reward
+has a part that no reward model sees. In the world `shared error` the length of the compared completions goes with that part, as when careful
+writers write more, so every member learns that longer is better; in `own errors` it does not, and nothing but noise and few comparisons
+misleads. In what is drawn, length means nothing, spreads wider, and costs gold beyond two standard deviations. The worlds differ in that one
+correlation; their constants were chosen on seeds 100 and above. A stopped run goes on where it was; `--minutes` stops one.
 """
 
 import argparse
 import csv
+import time
 from pathlib import Path
 
 import jax
@@ -24,8 +27,16 @@ RESULTS = Path(__file__).parent / "results" / "overoptimisation.csv"
 COLUMNS = ("world", "objective", "seed", "figure", "n", "value")
 SIZES = np.unique(np.round(np.geomspace(1, 1_000, 16)).astype(int))
 FEATURES, MEMBERS, COMPARISONS, NOISE, DRAWN = 8, 5, 500, 0.25, 20_000
-TAILS = 4.0  # degrees of freedom of a feature: completions far out are rare, and nothing was learned there
-WORLDS = {"own errors": 0.0, "shared error": 0.7}  # correlation of length and gold in the comparisons
+TAILS, FALL = (
+    4.0,
+    0.07,
+)  # degrees of freedom of a feature, so that some lie far out; how fast gold falls there
+HIDDEN = 1.2  # weight of what no reward model sees
+WIDER, TOO_LONG, COST = 2.0, 1.5, 1.0  # spread of lengths drawn; from where on they cost, and how much
+WORLDS = {
+    "own errors": 0.0,
+    "shared error": 0.9,
+}  # correlation of length and the hidden part in the comparisons
 
 
 class World:
@@ -35,21 +46,21 @@ class World:
         self.rng = np.random.default_rng([seed, 1])
         self.weights = self.rng.standard_normal(FEATURES)
         self.weights /= np.linalg.norm(self.weights)
-        content, gold = self.draw(200_000)
+        self.centre, self.spread = 0.0, 1.0
+        gold = self.completions(200_000)[1]
         self.centre, self.spread = gold.mean(), gold.std()
 
-    def draw(self, n):
+    def completions(self, n, correlation=None):
+        """Vectors with their length as the last number, and gold in standard deviations; drawn where no correlation is given."""
         content = self.rng.standard_t(TAILS, (n, FEATURES)) / np.sqrt(TAILS / (TAILS - 2))
-        gold = content @ self.weights - 0.07 * (content**2).sum(axis=1)
-        return content, gold
-
-    def completions(self, n, correlation):
-        """Vectors with their length as the last number, and gold in standard deviations."""
-        content, gold = self.draw(n)
-        gold = (gold - self.centre) / self.spread
-        noise = self.rng.standard_normal(n)
-        length = correlation * np.clip(gold, -3, 3) + np.sqrt(1 - correlation**2) * noise
-        return np.column_stack([content, length]).astype(np.float32), gold
+        hidden, length = self.rng.standard_normal((2, n))
+        if correlation is None:
+            length = WIDER * length
+        else:
+            length = correlation * hidden + np.sqrt(1 - correlation**2) * length
+        gold = content @ self.weights - FALL * (content**2).sum(axis=1) + HIDDEN * hidden
+        gold = gold - COST * np.maximum(length - TOO_LONG, 0)
+        return np.column_stack([content, length]).astype(np.float32), (gold - self.centre) / self.spread
 
 
 def vocabulary(vectors):
@@ -78,7 +89,7 @@ def measure(name, seed):
     """One world at one seed, as rows."""
     world, correlation = World(seed), WORLDS[name]
     reward = learn(world, correlation, jax.random.key(seed))
-    vectors, gold = world.completions(DRAWN, 0.0)
+    vectors, gold = world.completions(DRAWN)
     asked = Pairs(np.zeros(DRAWN, np.int32), np.arange(DRAWN, dtype=np.int32), vocabulary(vectors))
     each = reward.members(asked)
     proxies = {"single": each} | {o: reward.score(asked, o)[None] for o in ("mean", "worst", "uncertainty")}
@@ -100,7 +111,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", default="0-9", help="first-last, both counted")
     parser.add_argument("--show", action="store_true", help="print the gold curves and store nothing")
-    asked = parser.parse_args()
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so long")
+    asked, begun = parser.parse_args(), time.monotonic()
     first, last = map(int, asked.seeds.split("-"))
     if not RESULTS.exists() and not asked.show:
         RESULTS.write_text(",".join(COLUMNS) + "\n")
@@ -111,11 +123,16 @@ def main():
         for name in WORLDS:
             if (name, str(seed)) in done:
                 continue
+            if time.monotonic() - begun > 60 * asked.minutes:
+                return
             rows = list(measure(name, seed))
             if asked.show:
                 for objective in ("single", "mean", "worst", "uncertainty", "gold"):
                     curve = [float(r[5]) for r in rows if r[1] == objective and r[3] == "gold"]
-                    print(name, seed, f"{objective:12}", np.round(curve[::3], 2), flush=True)
+                    length = [float(r[5]) for r in rows if r[1] == objective and r[3] == "length"][-1:]
+                    print(
+                        name, seed, f"{objective:12}", np.round(curve[::3], 2), "length", length, flush=True
+                    )
                 continue
             with RESULTS.open("a", newline="") as lines:
                 csv.writer(lines, lineterminator="\n").writerows(rows)

@@ -30,7 +30,7 @@ from socialrm.training import Optimisation
 
 RESULTS = Path(__file__).parent / "results" / "reliability.csv"
 COLUMNS = ("data", "plant", "seed", "figure", "value")
-SMALL = IndividualConfig(Architecture(blocks=1), optimisation=Optimisation(steps=300))
+SMALL = IndividualConfig(Architecture(blocks=1), optimisation=Optimisation(steps=300, learning_rate=3e-3))
 STORY = {"random": "random", "reversed": "reversed", "reversed Memphis": "reversed"}
 CASES = {  # those with a bound first
     "tennessee": ("random", "reversed Memphis", "none", "reversed"),
