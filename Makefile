@@ -55,6 +55,8 @@ reproduce: .venv/.installed  ## the long checks, ten seeds each; writes benchmar
 	$(BIN)/python benchmarks/claims.py --again
 	$(BIN)/python benchmarks/claims.py --readme
 	$(BIN)/python benchmarks/real_data.py
+	$(BIN)/python benchmarks/reliability.py && $(BIN)/python benchmarks/reliability.py --readme
+	$(BIN)/python benchmarks/overoptimisation.py && $(BIN)/python benchmarks/overoptimisation.py --readme
 	$(BIN)/python benchmarks/held_out.py --minutes 600
 	$(BIN)/python benchmarks/held_out.py --readme
 	$(BIN)/python benchmarks/ukp_folds.py --methods linear kernel raters orders

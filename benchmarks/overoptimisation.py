@@ -7,6 +7,7 @@ has a part that no reward model sees. In the world `shared error` the length of 
 writers write more, so every member learns that longer is better; in `own errors` it does not, and nothing but noise and few comparisons
 misleads. In what is drawn, length means nothing, spreads wider, and costs gold beyond two standard deviations. The worlds differ in that one
 correlation; their constants were chosen on seeds 100 and above. A stopped run goes on where it was; `--minutes` stops one.
+`--readme` writes the table of benchmarks/README.md and computes nothing.
 """
 
 import argparse
@@ -19,14 +20,20 @@ import numpy as np
 
 from socialrm.ballots import Vectors, Vocabulary, from_rows
 from socialrm.best_of_n import best_of_n
+from socialrm.ensemble import OBJECTIVES, combine
+from socialrm.evidence import read_results
 from socialrm.pairs import Pairs
 from socialrm.pools import rater_ballots
 from socialrm.social import SocialConfig, train_reward
+from socialrm.training import Optimisation
 
 RESULTS = Path(__file__).parent / "results" / "overoptimisation.csv"
 COLUMNS = ("world", "objective", "seed", "figure", "n", "value")
 SIZES = np.unique(np.round(np.geomspace(1, 1_000, 16)).astype(int))
 FEATURES, MEMBERS, COMPARISONS, NOISE, DRAWN = 8, 5, 500, 0.25, 20_000
+OPTIMISATION = Optimisation(
+    steps=1_000, batch=128, learning_rate=1e-2, weight_decay=0.0
+)  # as usual, but for smaller batches
 TAILS, FALL = (
     4.0,
     0.07,
@@ -70,18 +77,21 @@ def vocabulary(vectors):
     )
 
 
-def learn(world, correlation, key):
-    """Members trained on noisy comparisons."""
+def noisy(world, correlation):
+    """Comparisons of which some are turned round, as ballots."""
     vectors, gold = world.completions(2 * COMPARISONS, correlation)
     pair = np.arange(2 * COMPARISONS).reshape(-1, 2)
     best = gold[pair].argmax(axis=1) ^ (world.rng.random(COMPARISONS) < NOISE)
     rank = np.stack([best, 1 - best], axis=1)
-    flat = np.zeros(2 * COMPARISONS, int)
-    ballots = from_rows(
-        flat, flat, pair.ravel(), rank.ravel(), vocabulary=vocabulary(vectors), ballot=np.repeat(np.arange(COMPARISONS), 2)
-    )  # fmt: skip
+    flat, ballot = np.zeros(2 * COMPARISONS, int), np.repeat(np.arange(COMPARISONS), 2)
+    return from_rows(flat, flat, pair.ravel(), rank.ravel(), vocabulary=vocabulary(vectors), ballot=ballot)
+
+
+def learn(world, correlation, key):
+    """Members trained on noisy comparisons."""
+    ballots = noisy(world, correlation)
     pairs = Pairs.of(ballots)
-    config = SocialConfig(interpretation="embeddings", members=MEMBERS)
+    config = SocialConfig(optimisation=OPTIMISATION, interpretation="embeddings", members=MEMBERS)
     return train_reward(rater_ballots(ballots, pairs), pairs, config, key=key)
 
 
@@ -92,7 +102,8 @@ def measure(name, seed):
     vectors, gold = world.completions(DRAWN)
     asked = Pairs(np.zeros(DRAWN, np.int32), np.arange(DRAWN, dtype=np.int32), vocabulary(vectors))
     each = reward.members(asked)
-    proxies = {"single": each} | {o: reward.score(asked, o)[None] for o in ("mean", "worst", "uncertainty")}
+    spread = float(reward.model.spread[...].mean())
+    proxies = {"single": each} | {o: combine(each, o, spread=spread)[None] for o in OBJECTIVES}
     for objective, scores in proxies.items():
         standard = lambda s: (s - s.mean()) / s.std()
         for figure, value in (
@@ -107,12 +118,48 @@ def measure(name, seed):
     yield from ((name, "gold", seed, "gold", int(n), f"{height:.5g}") for n, height in zip(SIZES, ideal))
 
 
+def table():
+    """What each objective ends with, and how often it ends above the single model."""
+    found, top = read_results("overoptimisation.csv", RESULTS.parent), str(SIZES[-1])
+    head = (
+        "world",
+        "objective",
+        "gold at 1,000",
+        "gold lost from its best",
+        "above single",
+        "length at 1,000",
+    )
+    yield from (f"| {' | '.join(head)} |", "|---|" + "---|" * (len(head) - 1))
+    for world in WORLDS:
+        curve = lambda objective, figure, n, world=world: found.values(
+            world=world, objective=objective, figure=figure, n=str(n)
+        )
+        for objective in ("single", "mean", "worst", "uncertainty"):
+            gold = np.stack([curve(objective, "gold", n) for n in SIZES])
+            above = gold[-1] > curve("single", "gold", top)
+            held = "" if objective == "single" else f"{above.sum()} of {len(above)}"
+            lost, length = (gold.max(axis=0) - gold[-1]).mean(), curve(objective, "length", top).mean()
+            yield f"| {world} | {objective} | {gold[-1].mean():.2f} | {lost:.2f} | {held} | {length:+.2f} |"
+
+
+def write_readme():
+    """The table between its two marks."""
+    path, marks = RESULTS.parents[1] / "README.md", ("<!-- best of n: begin -->", "<!-- best of n: end -->")
+    before, _, rest = path.read_text().partition(marks[0])
+    path.write_text(
+        f"{before}{marks[0]}\n" + "\n".join(table()) + f"\n{marks[1]}{rest.partition(marks[1])[2]}"
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", default="0-9", help="first-last, both counted")
+    parser.add_argument("--readme", action="store_true", help="write the table, compute nothing")
     parser.add_argument("--show", action="store_true", help="print the gold curves and store nothing")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so long")
     asked, begun = parser.parse_args(), time.monotonic()
+    if asked.readme:
+        return write_readme()
     first, last = map(int, asked.seeds.split("-"))
     if not RESULTS.exists() and not asked.show:
         RESULTS.write_text(",".join(COLUMNS) + "\n")

@@ -6,7 +6,8 @@ the area under the ROC curve of the overall suspicion, of the plant's own story 
 raters above the threshold. Influence is asked twice: of the ballots as they are, and of a voter drawn for each rater from the rater's part of
 the density. The originals that duplicates copy count as planted: nobody can tell which of two was first. Settings were chosen on seeds 100
 and above. The individual model is smaller than the default (one block instead of three, 300 steps instead of 3,000); Jester is 300 of the
-1,473 raters who rated all, and 40 of the 100 jokes, drawn anew for each seed. A stopped run goes on where it was; `--minutes` stops one.
+1,473 raters who rated all, and 40 of the 100 jokes, drawn anew for each seed. A stopped run goes on where it was; `--minutes` stops one. `--readme` writes the table of
+benchmarks/README.md and computes nothing.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from sklearn.metrics import roc_auc_score
 from socialrm import datasets
 from socialrm.architecture import Architecture
 from socialrm.dishonest import PLANTS, copy_from, sources
+from socialrm.evidence import read_results
 from socialrm.individual import IndividualConfig, embed, rewards, train_individual
 from socialrm.influence import Tallies, shapley
 from socialrm.populations import mallows_mixture, tennessee
@@ -133,14 +135,54 @@ def measure(data, plant, seed):
         yield f"AUC, influence on the {name}: moves", roc_auc_score(bad, moves.moved)
 
 
+BOUNDS = [
+    ("tennessee", "random", 0.95),
+    *(("mallows", p, 0.95) for p in ("reversed", "duplicated", "colluding")),
+]
+BOUNDS += [
+    (d, p, 0.8) for d in ("breakfast", "jester") for p in ("random", "reversed", "duplicated", "colluding")
+]
+
+
+def table():
+    """Each bound and how often it held."""
+    found = read_results("reliability.csv", RESULTS.parent)
+    yield from (
+        "| data | planted | bound | held | median | lowest | pulls away (influence), median |",
+        "|---|---|---|---|---|---|---|",
+    )
+    for data, plant, least in BOUNDS:
+        of = lambda figure, **case: found.values(figure=figure, **case)
+        case = {"data": data, "plant": plant}
+        auc, pulls = of("AUC, suspicion", **case), of("AUC, influence on the ballots: pulls away", **case)
+        held = f"{(auc >= least).sum()} of {len(auc)}"
+        figures = f"{np.median(auc):.3f} | {auc.min():.3f} | {np.median(pulls):.2f}"
+        yield f"| {data} | {plant} | >= {least} | {held} | {figures} |"
+    near = found.values(data="tennessee", plant="reversed Memphis", figure="AUC against Knoxville, suspicion")
+    within = f"{(np.abs(near - 0.5) <= 0.05).sum()} of {len(near)}"
+    yield f"| tennessee | reversed Memphis, against Knoxville's | 0.45 to 0.55 | {within} | {np.median(near):.3f} | {near.min():.3f} | |"
+
+
+def write_readme():
+    """The table between its two marks."""
+    path, marks = RESULTS.parents[1] / "README.md", ("<!-- raters: begin -->", "<!-- raters: end -->")
+    before, _, rest = path.read_text().partition(marks[0])
+    path.write_text(
+        f"{before}{marks[0]}\n" + "\n".join(table()) + f"\n{marks[1]}{rest.partition(marks[1])[2]}"
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", nargs="*", choices=[[], *CASES], default=[])
     parser.add_argument("--seeds", default="0-9", help="first-last, both counted")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so long")
     parser.add_argument("--all", action="store_true", help="plants without a bound too")
+    parser.add_argument("--readme", action="store_true", help="write the table, compute nothing")
     parser.add_argument("--show", action="store_true", help="print and store nothing")
     asked, begun = parser.parse_args(), time.monotonic()
+    if asked.readme:
+        return write_readme()
     first, last = map(int, asked.seeds.split("-"))
     if not RESULTS.exists() and not asked.show:
         RESULTS.write_text(",".join(COLUMNS) + "\n")

@@ -138,7 +138,7 @@ def influence_table(
     folder: str | Path,  # of a run
     said: Mapping[str, Any],  # of `judge_raters`
     most: int = 10,  # raters to name
-) -> tuple[str, list[dict[str, str]]]:  # sentences; rows of raters.csv
+) -> tuple[str, list[dict[str, str]]]:  # sentences; rows to show
     "What the report says of influential raters: nothing where influence was not measured."
     path = Path(folder) / "raters.csv"
     if "influence_clear" not in said or not path.exists():
@@ -148,17 +148,16 @@ def influence_table(
     size = lambda row: (float(row.get("alone") or 0), abs(float(row["shapley"])))
     counts = lambda row: size(row)[0] > 0 or _clear(float(row["shapley"]), float(row["error"]))
     rows = sorted(filter(counts, rows), key=size, reverse=True)[:most]
-    words = ""
-    if "decide_alone" in said:
-        n, moved = said["decide_alone"], said["most_moved_alone"]
-        words = (
-            f"{n:,} of {said['raters']:,} raters move the order by leaving alone"
-            if n
-            else "No rater moves the order by leaving alone"
-        )
-        words += f", one at most {moved:.1%} of all pairs. " if n else ". "
-    n = said["influence_clear"]
-    return words + f"The Shapley value of {n:,} is clearly not 0 (by {said['influence_rule']}).", rows
+    words, n = "", said.get("decide_alone")
+    if n is not None:
+        most_moved = f", {said['most_moved_alone']:.1%} of all pairs at most" if n else ""
+        words = f"{n:,} of {said['raters']:,} raters would each move the order by leaving{most_moved}. "
+    words += (
+        f"The Shapley value of {said['influence_clear']:,} is clearly not 0 (by {said['influence_rule']})."
+    )
+    percent = lambda text: f"{float(text):.1%}" if text else ""
+    short = lambda row: {"shapley": f"{float(row['shapley']):+.4f}", "error": f"{float(row['error']):.4f}"}
+    return words, [row | short(row) | {"alone": percent(row.get("alone"))} for row in rows]
 
 # %% ../nbs/95_suspects.ipynb #5a18ecbd
 def named(
