@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from pages import write_table
 
 from socialrm import individual, interpretation, training
 from socialrm.architecture import Architecture
@@ -467,9 +468,7 @@ def write_readme():
         rows = list(csv.DictReader(lines))
     table = ["| case | what | figure | value |", "|---|---|---|---|"]
     table += [f"| {row['case']} | {row['what']} | {row['figure']} | {row['value']} |" for row in rows]
-    page, marks = HERE / "README.md", ("<!-- training: begin -->\n", "<!-- training: end -->")
-    before, rest = page.read_text().split(marks[0])
-    page.write_text(before + marks[0] + "\n".join(table) + "\n" + marks[1] + rest.split(marks[1])[1])
+    write_table("training", table)
 
 
 def main():

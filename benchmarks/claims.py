@@ -17,6 +17,7 @@ import claims_latent
 import claims_missing
 import claims_rules
 from configuration import UNLEARNED, configuration, exchange
+from pages import write_table
 
 from socialrm.evidence import marks_table, read_marks, read_results
 
@@ -96,7 +97,7 @@ def replace_stored():
 
 def readme():
     """The summary between the two comments of `benchmarks/README.md`."""
-    marks, page = read_marks(HERE), HERE / "README.md"
+    marks = read_marks(HERE)
     files = {mark.file: read_results(mark.file, HERE) for mark in marks}
     verdicts = [mark.verdict(files[mark.file]) for mark in marks]
     lines = ["| topic | claims | held | in part | did not |", "|---|---|---|---|---|"]
@@ -115,9 +116,7 @@ def readme():
     )
     short = [mark for mark, v in zip(marks, verdicts) if v.held < v.seeds]
     lines += ["", "What did not hold at every seed:", "", marks_table(short, HERE)]
-    begin, end = "<!-- claims: begin -->", "<!-- claims: end -->"
-    before, rest = page.read_text().split(begin)
-    page.write_text("\n".join((before + begin, *lines, end)) + rest.split(end)[1])
+    write_table("claims", lines)
 
 
 def main():

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from pages import write_table
 
 RESULTS = Path(__file__).parent / "results" / "embed_many.csv"
 WORDS = (
@@ -61,10 +62,7 @@ def write_readme() -> None:
     """What is stored, as a table between its two marks in README.md."""
     with RESULTS.open() as lines:
         rows = [f"| {' | '.join(row.values())} |" for row in csv.DictReader(lines)]
-    path, marks = RESULTS.parents[1] / "README.md", ("<!-- embed: begin -->", "<!-- embed: end -->")
-    before, _, rest = path.read_text().partition(marks[0])
-    table = "\n".join([marks[0], "| texts | from | figure | value |", "|---|---|---|---|", *rows, marks[1]])
-    path.write_text(before + table + rest.partition(marks[1])[2])
+    write_table("embed", ["| texts | from | figure | value |", "|---|---|---|---|", *rows])
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from configuration import configuration, exchange
+from pages import write_table
 from scipy.special import logsumexp
 
 from socialrm.ballots import Ballots
@@ -222,10 +223,7 @@ def readme():
                 error = f" ({gap.std(ddof=1) / len(gap) ** 0.5:.3f})" if len(gap) > 1 else ", one seed"
                 ahead = f"{gap.mean():+.3f}{error} of {best}"
             lines.append(f"| {name} | {method} | {len(seeds(method))} | {' | '.join(cells)} | {ahead} |")
-    begin, end = "<!-- held-out: begin -->", "<!-- held-out: end -->"
-    page = RESULTS.parents[1] / "README.md"
-    before, rest = page.read_text().split(begin)
-    page.write_text("\n".join((before + begin, *lines, end)) + rest.split(end)[1])
+    write_table("held-out", lines)
 
 
 def main(arguments):

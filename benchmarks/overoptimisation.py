@@ -17,6 +17,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from pages import write_table
 
 from socialrm.ballots import Vectors, Vocabulary, from_rows
 from socialrm.best_of_n import best_of_n
@@ -142,15 +143,6 @@ def table():
             yield f"| {world} | {objective} | {gold[-1].mean():.2f} | {lost:.2f} | {held} | {length:+.2f} |"
 
 
-def write_readme():
-    """The table between its two marks."""
-    path, marks = RESULTS.parents[1] / "README.md", ("<!-- best of n: begin -->", "<!-- best of n: end -->")
-    before, _, rest = path.read_text().partition(marks[0])
-    path.write_text(
-        f"{before}{marks[0]}\n" + "\n".join(table()) + f"\n{marks[1]}{rest.partition(marks[1])[2]}"
-    )
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", default="0-9", help="first-last, both counted")
@@ -159,7 +151,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so long")
     asked, begun = parser.parse_args(), time.monotonic()
     if asked.readme:
-        return write_readme()
+        return write_table("best of n", table())
     first, last = map(int, asked.seeds.split("-"))
     if not RESULTS.exists() and not asked.show:
         RESULTS.write_text(",".join(COLUMNS) + "\n")

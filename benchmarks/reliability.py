@@ -17,6 +17,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from pages import write_table
 from sklearn.metrics import roc_auc_score
 
 from socialrm import datasets
@@ -163,15 +164,6 @@ def table():
     yield f"| tennessee | reversed Memphis, against Knoxville's | 0.45 to 0.55 | {within} | {np.median(near):.3f} | {near.min():.3f} | |"
 
 
-def write_readme():
-    """The table between its two marks."""
-    path, marks = RESULTS.parents[1] / "README.md", ("<!-- raters: begin -->", "<!-- raters: end -->")
-    before, _, rest = path.read_text().partition(marks[0])
-    path.write_text(
-        f"{before}{marks[0]}\n" + "\n".join(table()) + f"\n{marks[1]}{rest.partition(marks[1])[2]}"
-    )
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", nargs="*", choices=[[], *CASES], default=[])
@@ -182,7 +174,7 @@ def main():
     parser.add_argument("--show", action="store_true", help="print and store nothing")
     asked, begun = parser.parse_args(), time.monotonic()
     if asked.readme:
-        return write_readme()
+        return write_table("raters", table())
     first, last = map(int, asked.seeds.split("-"))
     if not RESULTS.exists() and not asked.show:
         RESULTS.write_text(",".join(COLUMNS) + "\n")

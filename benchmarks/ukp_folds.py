@@ -25,6 +25,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from pages import write_table
 from sklearn.linear_model import LogisticRegression
 
 from socialrm.architecture import Architecture
@@ -246,14 +247,6 @@ def table() -> list[str]:
     return lines
 
 
-def write_readme() -> None:
-    """The table between its two marks."""
-    path, marks = RESULTS.parents[1] / "README.md", ("<!-- ukp: begin -->", "<!-- ukp: end -->")
-    before, _, rest = path.read_text().partition(marks[0])
-    _, _, after = rest.partition(marks[1])
-    path.write_text(f"{before}{marks[0]}\n" + "\n".join(table()) + f"\n{marks[1]}{after}")
-
-
 def main(arguments: argparse.Namespace) -> None:
     """Fold by fold."""
     ballots = with_embeddings(load("ukpconvarg1"), TextEncoder(device="cpu"))
@@ -287,4 +280,4 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--readme", action="store_true", help="write the table, compute nothing")
     asked = parser.parse_args()
-    write_readme() if asked.readme else main(asked)
+    write_table("ukp", table()) if asked.readme else main(asked)

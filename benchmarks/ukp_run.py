@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from pages import write_table
+
 RESULTS = Path(__file__).parent / "results" / "ukp_run.csv"
 COMMAND = ["run", "ukpconvarg1", "--encoder", "sentence-transformers/all-MiniLM-L6-v2", "--device", "cpu"]
 
@@ -61,7 +63,6 @@ def write(run: str, found: list[tuple[str, float]]) -> None:
 
 def write_readme() -> None:
     """The table between its two marks."""
-    path, marks = RESULTS.parents[1] / "README.md", ("<!-- ukp run: begin -->", "<!-- ukp run: end -->")
     with RESULTS.open() as file:
         rows = list(csv.reader(file))[1:]
     runs = list(dict.fromkeys(row[0] for row in rows))
@@ -70,8 +71,7 @@ def write_readme() -> None:
     show = lambda value: "" if value is None else f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
     for name in dict.fromkeys(row[1] for row in rows):
         lines.append(f"| {name} | " + " | ".join(show(table.get((run, name))) for run in runs) + " |")
-    before, _, rest = path.read_text().partition(marks[0])
-    path.write_text(f"{before}{marks[0]}\n" + "\n".join(lines) + f"\n{marks[1]}{rest.partition(marks[1])[2]}")
+    write_table("ukp run", lines)
 
 
 if __name__ == "__main__":

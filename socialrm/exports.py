@@ -22,6 +22,7 @@ from jaxtyping import Int
 from .ballots import Ballots, Contests, from_rows
 from .electorates import Electorate, profile
 from .embeddings import with_embeddings
+from .findings import read_arrays
 from .individual import embed
 from .pairs import Pairs
 from .runs import LoadedRun, load, run_pairs
@@ -94,8 +95,7 @@ def simulated_profiles(
     "Complete rankings of a run's simulated voters. `ValueError` where the folder lacks what that needs."
     folder, loaded = Path(folder), load(folder)
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    with np.load(folder / "voters.npz", allow_pickle=False) as arrays:
-        z = arrays["z"][:voters]
+    z = read_arrays(folder / "voters.npz")["z"][:voters]
     options = metrics["temperature"], loaded.config["orders"]
     electorate = Electorate(z, np.full(len(z), -1), np.ones(len(z)), *options)
     contests = _contests(loaded.individual.pairs)

@@ -22,6 +22,7 @@ from .aggregation import SocialOrder, aggregate, aggregate_rewards, check_seats
 from .ballots import Ballots, Contests
 from .counting import count, is_counted
 from .electorates import Electorate, draw
+from .findings import read_arrays
 from .pools import social_pairs
 from .rows import parse_line
 from .runs import LoadedRun
@@ -73,8 +74,7 @@ def run_voters(
     run: LoadedRun,  # that was loaded
 ) -> Electorate:
     "The simulated voters that the run stored, at its temperature."
-    with np.load(run.folder / "voters.npz", allow_pickle=False) as stored:
-        z = np.asarray(stored["z"], np.float64)
+    z = np.asarray(read_arrays(run.folder / "voters.npz")["z"], np.float64)
     told = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     options = {"temperature": float(told["temperature"]), "orders": run.config.get("orders", "sampled")}
     return Electorate(z, np.full(len(z), -1), np.ones(len(z)), **options)
