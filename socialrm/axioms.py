@@ -242,21 +242,15 @@ class Witness:
         return int(self.before.counts.sum())
 
     def __str__(self) -> str:
-        ballots, told = self._told
+        ballots, told = _told(self)
         lines = [f"{n} x {order}" for n, order in ballots] + told
         return "\n  ".join([f"{self.before.rule.name} violates {self.criterion}:", *lines])
 
     @property
     def short(self) -> str:
         "The same on one line."
-        ballots, told = self._told
+        ballots, told = _told(self)
         return f"{', '.join(f'{n} {order}'.replace('>', '') for n, order in ballots)}: {'; '.join(told)}"
-
-    @property
-    def _told(self) -> tuple[list[tuple[int, str]], list[str]]:
-        ballots = [(n, in_letters(ranks)) for n, ranks in zip(self.before.counts[0], self.before.orders) if n]
-        after = [] if self.after is None else [f"then {_winners(self.after)}"]
-        return ballots, [f"{_winners(self.before)}; {self.story}", *after]
 
 # %% ../nbs/11_axioms.ipynb #26649f6c
 def _winners(e: Elections) -> str:
@@ -264,6 +258,15 @@ def _winners(e: Elections) -> str:
         return ", ".join(f"{e.names[c]} has {p:.3f}" for c, p in enumerate(e.outcome.scores[0]) if p > 1e-9)
     won = [e.names[c] for c in np.flatnonzero(e.winners[0])]
     return f"{', '.join(won)} win{'s' * (len(won) == 1)}"
+
+
+def _told(
+    witness: Witness,
+) -> tuple[list[tuple[int, str]], list[str]]:  # ballots with their numbers; sentences
+    before, after = witness.before, witness.after
+    ballots = [(n, in_letters(ranks)) for n, ranks in zip(before.counts[0], before.orders) if n]
+    then = [] if after is None else [f"then {_winners(after)}"]
+    return ballots, [f"{_winners(before)}; {witness.story}", *then]
 
 # %% ../nbs/11_axioms.ipynb #6e575f0c
 def find(

@@ -85,10 +85,9 @@ class Padded:
     prompt: Int[np.ndarray, "rater ballot"]  # prompt index, -1 padding
 
 # %% ../nbs/00_ballots.ipynb #440db9a9
-@partial(jax.tree_util.register_dataclass, data_fields=_ARRAYS, meta_fields=["vocabulary"])
 @dataclass(frozen=True, eq=False, repr=False)
-class Ballots:
-    "All ballots of all raters, sorted by rater."
+class _Rows:
+    "The arrays of `Ballots`, and their sizes."
 
     completion: Int[np.ndarray, "ballot place"]  # completion index, best first, -1 padding
     rank: Int[np.ndarray, "ballot place"]  # 0 is best, no gaps, equal is tied, -1 padding
@@ -107,6 +106,15 @@ class Ballots:
     def start(self) -> Int[np.ndarray, "rater+1"]:
         "Offsets: the ballots of rater r are the rows start[r] to start[r + 1]."
         return np.searchsorted(self.rater, np.arange(self.n_raters + 1)).astype(np.int32)
+
+    def __repr__(self) -> str:
+        v, rows = self.vocabulary, f"{self.n_raters:,} raters, {self.n_ballots:,} ballots"
+        return f"Ballots({rows} of up to {self.n_places}, {len(v.prompts):,} prompts, {len(v.completions):,} completions)"
+
+# %% ../nbs/00_ballots.ipynb #e9025c4d
+@partial(jax.tree_util.register_dataclass, data_fields=_ARRAYS, meta_fields=["vocabulary"])
+class Ballots(_Rows):
+    "All ballots of all raters, sorted by rater."
 
     def contests(self) -> Contests:
         "Each prompt with all completions that any ballot ranks there, in order of the vocabulary."
@@ -136,10 +144,6 @@ class Ballots:
     def padded(self) -> Padded:
         "The same ballots as one block with a leading rater axis."
         return _padded(self)
-
-    def __repr__(self) -> str:
-        v, rows = self.vocabulary, f"{self.n_raters:,} raters, {self.n_ballots:,} ballots"
-        return f"Ballots({rows} of up to {self.n_places}, {len(v.prompts):,} prompts, {len(v.completions):,} completions)"
 
 # %% ../nbs/00_ballots.ipynb #9413cd93
 def _check_rows(ballot, completion, size, explain):
@@ -181,9 +185,7 @@ def from_rows(
         return where if c is None else repr(v.completions[c])
 
     _check_rows(index, c, size, explain)
-    step = new.copy()
-    step[1:] |= k[1:] != k[:-1]
-    level = np.cumsum(step)
+    level = np.cumsum(new | np.append(True, k[1:] != k[:-1]))
     shape = (len(first), size.max(initial=0))
     completions, ranks = np.full(shape, -1, np.int32), np.full(shape, -1, np.int32)
     place = np.arange(len(r)) - first[index]
@@ -246,19 +248,18 @@ def _profile(ballots, prompt):
     v = ballots.vocabulary
     if isinstance(prompt, str):
         if prompt not in v.prompts:
-            there = ", ".join(map(repr, v.prompts[:5]))
-            raise ValueError(f"no prompt {prompt!r} in these ballots; there are {there}")
+            raise ValueError(f"no prompt {prompt!r}; there are {', '.join(map(repr, v.prompts[:5]))}")
         prompt = v.prompts.index(prompt)
-    rows = np.flatnonzero(ballots.prompt == prompt)
-    twice = np.flatnonzero(np.bincount(ballots.rater[rows], minlength=ballots.n_raters) > 1)
+    here = ballots.prompt == prompt
+    rater, completion, rank = (column[here] for column in (ballots.rater, ballots.completion, ballots.rank))
+    twice = np.flatnonzero(np.bincount(rater, minlength=ballots.n_raters) > 1)
     if twice.size:
         who, what = v.raters[twice[0]], v.prompts[prompt]
         raise ValueError(f"rater {who!r} has several ballots on prompt {what!r}: a profile holds one a rater")
     ranks = np.full((ballots.n_raters, len(v.completions)), -1, np.int32)
-    ballot, place = np.nonzero(ballots.mask[rows])
-    at = ballots.rater[rows][ballot], ballots.completion[rows][ballot, place]
-    ranks[at] = ballots.rank[rows][ballot, place]
-    return ranks[:, np.unique(ballots.completion[rows][ballots.mask[rows]])]
+    ballot, place = np.nonzero(rank >= 0)
+    ranks[rater[ballot], completion[ballot, place]] = rank[ballot, place]
+    return ranks[:, np.unique(completion[rank >= 0])]
 
 # %% ../nbs/00_ballots.ipynb #ef6c2cf0
 def _subset(ballots, raters):

@@ -74,10 +74,10 @@ def morristown(
     gaps = [] if included is None else [Gap(tuple(included), completions=("Morristown",))]
     return from_types(orders, shares, n, key=key, gaps=gaps, draw=draw)
 
-# %% ../nbs/01_populations.ipynb #608c0a7e
+# %% ../nbs/01_populations.ipynb #87fe9200
 INVERTED = (0.40, 0.25, 0.20, 0.15)  # Memphis, Nashville, Chattanooga, Knoxville
 
-# %% ../nbs/01_populations.ipynb #87fe9200
+
 def inverted_partial(
     n: int = 2_000,  # raters
     *,

@@ -87,12 +87,8 @@ def _first_bad(weights: Float[np.ndarray, "..."]) -> int:
 
 # %% ../nbs/04_profiles.ipynb #50e8a463
 @dataclass(frozen=True, eq=False)
-class Profile:
-    """The rankings of a batch of contests that have equally many candidates; built by `profile`.
-
-    >>> profile([[0, 1, 2], [2, 0, 1]], [3, 2]).total
-    array([5.])
-    """
+class _Rankings:
+    "Rankings and weights of a batch of contests, and how many there are."
 
     ranks: Int[np.ndarray, "contest candidate voter"]  # 0 best, equal ranks are ties
     weights: Float[np.ndarray, "contest voter"] | None = None  # None: every voter counts one
@@ -113,6 +109,14 @@ class Profile:
         if self.weights is None:
             return np.full(self.n_contests, float(self.ranks.shape[2]))
         return self.weights.sum(axis=-1)
+
+# %% ../nbs/04_profiles.ipynb #e9570a5b
+class Profile(_Rankings):
+    """The rankings of a batch of contests that have equally many candidates; built by `profile`.
+
+    >>> profile([[0, 1, 2], [2, 0, 1]], [3, 2]).total
+    array([5.])
+    """
 
     @cached_property
     def strict(self) -> bool:
