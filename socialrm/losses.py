@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['list_mle', 'pairwise', 'kl_to_standard_normal']
 
-# %% ../nbs/21_losses.ipynb #c9014a5f
-"""Pure functions of arrays: list-MLE (Plackett-Luce), the pairwise loss (Bradley-Terry), and a Kullback-Leibler term."""
-
 # %% ../nbs/21_losses.ipynb #6ae34630
 import jax
 import jax.numpy as jnp

@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['SocialConfig', 'pooled', 'Reward', 'new_reward', 'train_reward', 'follow', 'train_on_scores']
 
-# %% ../nbs/26_social.ipynb #54e66e99
-"""The social and the vanilla reward model: one pinned representation, the pairwise loss, two sources of ballots."""
-
 # %% ../nbs/26_social.ipynb #713b5d87
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -161,7 +158,7 @@ def _calibrate(reward):
 
 # %% ../nbs/26_social.ipynb #2939f4fc
 def train_reward(
-    source: Source,  # one of the three above
+    source: Source,  # of `rater_ballots`, `order_ballots` or `voter_ballots`
     pairs: Pairs,  # to score
     config: SocialConfig = SocialConfig(),  # how it is built and trained
     *,

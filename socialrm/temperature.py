@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['TEMPERATURES', 'ballot_log_likelihood', 'comparison_log_likelihood', 'draw_comparisons', 'fit_temperature']
 
-# %% ../nbs/27_temperature.ipynb #e3f10a95
-"""The temperature at which simulated voters explain held-out raters' comparisons best."""
-
 # %% ../nbs/27_temperature.ipynb #bcfe3ce9
 import jax
 import jax.numpy as jnp
@@ -35,7 +32,7 @@ def ballot_log_likelihood(
     mixture = lambda t: jax.nn.logsumexp(-each(scored / t, rank, where), axis=0) - voters
     return jax.lax.map(lambda t: (mixture(t) / choices).mean(), temperatures)
 
-
+# %% ../nbs/27_temperature.ipynb #91e346bc
 @jax.jit
 def comparison_log_likelihood(
     gap: Float[Array, "voter comparison"],  # reward of the chosen less that of the rejected
