@@ -47,7 +47,7 @@ def _keys(texts):
     "Hashes of texts."
     return [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:KEY] for text in texts]
 
-
+# %% ../nbs/39_embeddings.ipynb #0e0b74e9
 def _map(path):
     "Keys and vectors of a file, mapped. `ValueError` where it is damaged."
     try:
@@ -73,6 +73,29 @@ def _write(path, content):
         file.write(content)
     os.replace(name, path)
 
+# %% ../nbs/39_embeddings.ipynb #8979bddb
+def _save(folder, texts, vectors):
+    "Vectors and keys in a file named by the texts; its path."
+    keys = _keys(texts)
+    path = folder / f"{hashlib.sha256(b''.join(keys)).hexdigest()[:32]}.safetensors"
+    table = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY)
+    _write(path, save({"keys": table, "vectors": np.ascontiguousarray(vectors)}))
+    return path
+
+
+def _gather(folder, files, places):
+    "Rows by file and row; a table of a gigabyte and more stays on disk, mapped."
+    shape, kind = (len(places), files[0].shape[1]), files[0].dtype
+    if shape[0] * shape[1] * kind.itemsize < MAPPED:
+        table = np.empty(shape, kind)
+    else:
+        scratch = tempfile.NamedTemporaryFile(dir=folder, suffix=".part")  # gone when unmapped
+        table = np.memmap(scratch, kind, "w+", shape=shape)
+    for file in np.unique(places[:, 0]):
+        rows = np.flatnonzero(places[:, 0] == file)
+        table[rows] = files[file][places[rows, 1]]
+    return table
+
 # %% ../nbs/39_embeddings.ipynb #4bd1381f
 class Store:
     "Vectors by text, in files of one folder."
@@ -96,11 +119,7 @@ class Store:
         vectors: Float[np.ndarray, "text width"],  # float32 or float16
     ) -> None:
         "Write one file."
-        keys = _keys(texts)
-        path = self.folder / f"{hashlib.sha256(b''.join(keys)).hexdigest()[:32]}.safetensors"
-        table = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY)
-        _write(path, save({"keys": table, "vectors": np.ascontiguousarray(vectors)}))
-        self._take(path)
+        self._take(_save(self.folder, texts, vectors))
 
     def missing(
         self,
@@ -115,15 +134,7 @@ class Store:
     ) -> Float[np.ndarray, "text width"]:
         "Their vectors; a table of a gigabyte and more stays on disk, mapped."
         places = np.array([self.where[key] for key in _keys(texts)]).reshape(-1, 2)
-        width, kind = self.files[0].shape[1], self.files[0].dtype
-        table = np.empty((len(texts), width), kind) if len(texts) * width * kind.itemsize < MAPPED else None
-        if table is None:
-            scratch = tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part")  # gone when unmapped
-            table = np.memmap(scratch, kind, "w+", shape=(len(texts), width))
-        for file in np.unique(places[:, 0]):
-            rows = np.flatnonzero(places[:, 0] == file)
-            table[rows] = self.files[file][places[rows, 1]]
-        return table
+        return _gather(self.folder, self.files, places)
 
 # %% ../nbs/39_embeddings.ipynb #0ec4ded0
 @dataclass(frozen=True)

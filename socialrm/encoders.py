@@ -199,6 +199,19 @@ def wrap(
     filled = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
     return filled, torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
 
+# %% ../nbs/38_encoders.ipynb #cfb0b808
+def _model(place, plain, device):
+    "The language model, or the library's reader where it has parts of its own."
+    if not plain:
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceTransformer(place, device=device)
+    import torch
+    from transformers import AutoModel
+
+    options = {"dtype": torch.float32, "use_safetensors": True}  # no pickled weights
+    return AutoModel.from_pretrained(place, **options).eval().to(device)
+
 # %% ../nbs/38_encoders.ipynb #64adc67e
 class Encoder:
     "A frozen language model with its tokenizer."
@@ -211,22 +224,16 @@ class Encoder:
         tokens: int | None = None,  # most tokens of a text; None: what the model says
     ):
         import torch
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoTokenizer
 
-        place = find_encoder(name)
-        self.place, self.reading = place, read_modules(place)
+        self.place = find_encoder(name)
+        self.reading = read_modules(self.place)
         self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        self.tokenizer = AutoTokenizer.from_pretrained(place)
+        self.tokenizer = AutoTokenizer.from_pretrained(self.place)
         self.classes = token_classes(self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))]))
         self.around = special_tokens(self.tokenizer)
         self.pad = self.tokenizer.pad_token_id or 0
-        if self.reading.plain:
-            options = {"dtype": torch.float32, "use_safetensors": True}  # no pickled weights
-            self.model = AutoModel.from_pretrained(place, **options).eval().to(self.device)
-        else:
-            from sentence_transformers import SentenceTransformer
-
-            self.model = SentenceTransformer(place, device=self.device)
+        self.model = _model(self.place, self.reading.plain, self.device)
         said = (self.reading.tokens, self.tokenizer.model_max_length, _positions(self.model))
         self.tokens = tokens or min(n for n in (*said, 8_192) if n)
 

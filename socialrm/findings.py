@@ -203,7 +203,7 @@ def judgements(
         )
     return said
 
-
+# %% ../nbs/33_findings.ipynb #1e3afdd0
 def welfare_table(
     rows: Sequence[Mapping[str, str]],  # rule, group, welfare, worst_off
 ) -> tuple[
