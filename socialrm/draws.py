@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SWEEPS', 'modal_ballot', 'sampled_draw', 'sampled_ballot', 'completed_draw', 'completed_ballot', 'merge',
-           'partial_draw', 'completed_partial']
+           'partial_draw']
 
 # %% ../nbs/96_draws.ipynb #819df580
 """One voter's ranking and utilities: modal, sampled, or conditional on what the rater said."""
@@ -132,15 +132,3 @@ def partial_draw(
     order = jnp.lexsort((place, jnp.where(where, arrival, jnp.inf)))
     rank = jnp.zeros_like(place).at[order].set(jnp.arange(size, dtype=place.dtype))
     return jnp.where(where, rank, -1), -arrival
-
-# %% ../nbs/96_draws.ipynb #0ca8a706
-def completed_partial(
-    rewards: Float[Array, " candidate"],  # over the temperature
-    where: Bool[Array, " candidate"],  # False is padding
-    above: Bool[Array, "candidate candidate"],  # the rater put the row above the column
-    place: Int[Array, " candidate"],  # places of one order that agrees
-    *,
-    key: jax.Array,  # decides what is drawn
-) -> Int[Array, " candidate"]:  # 0 is best; -1 in padding
-    "One order from Plackett-Luce, conditional on a partial order."
-    return partial_draw(rewards, where, above, place, key=key)[0]
