@@ -87,6 +87,16 @@ def vanilla(
         rewards.append(fit_bradley_terry(pair_counts(table, share * length.max())))
     return from_rewards(contests, rewards)
 
+# %% ../nbs/50_baselines.ipynb #bf0944c8
+def _tied_groups(falling):
+    "Where the tied group of each place begins and ends; rows are ranks in rising order."
+    place, new = np.arange(falling.shape[1]), np.ones(falling.shape, bool)
+    new[:, 1:] = falling[:, 1:] != falling[:, :-1]
+    opens = np.maximum.accumulate(np.where(new, place, 0), axis=1)
+    ends = np.append(new[:, 1:], np.ones((len(falling), 1), bool), axis=1)
+    last = np.where(ends, place, falling.shape[1])[:, ::-1]
+    return opens, np.minimum.accumulate(last, axis=1)[:, ::-1]
+
 # %% ../nbs/50_baselines.ipynb #e43ed31a
 @dataclass(frozen=True, eq=False)
 class Stages:
@@ -107,12 +117,7 @@ class Stages:
         key = np.where(ranks >= 0, ranks, unranked)
         order = np.argsort(key, axis=1, kind="stable")
         falling = np.take_along_axis(key, order, 1)
-        place, new = np.arange(ranks.shape[1]), np.ones(ranks.shape, bool)
-        new[:, 1:] = falling[:, 1:] != falling[:, :-1]
-        opens = np.maximum.accumulate(np.where(new, place, 0), axis=1)
-        ends = np.append(new[:, 1:], np.ones((len(ranks), 1), bool), axis=1)
-        last = np.where(ends, place, ranks.shape[1])[:, ::-1]
-        return cls(order, falling < unranked, opens, np.minimum.accumulate(last, axis=1)[:, ::-1])
+        return cls(order, falling < unranked, *_tied_groups(falling))
 
     def remaining(
         self,

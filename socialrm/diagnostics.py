@@ -72,7 +72,7 @@ def hide(
     shown[short] = (rng.random(short.sum()) >= share)[:, None]
     return shown & ballots.mask
 
-
+# %% ../nbs/30_diagnostics.ipynb #dcf253ac
 @jax.jit
 def _explain(scored, rank, shown, asked):
     "List-MLE of whole ballots less that of what was shown."
