@@ -49,7 +49,7 @@ def _pack(value, arrays):
         return {"is": type(value).__name__, "fields": fields}
     return value
 
-
+# %% ../nbs/87_checkpoints.ipynb #7744950f
 def _unpack(value, arrays, kinds):
     "What `_pack` was given."
     if not isinstance(value, dict):
@@ -79,7 +79,7 @@ def write_atomically(
         os.fsync(out.fileno())
     os.replace(part, path)
 
-
+# %% ../nbs/87_checkpoints.ipynb #cad3f0a7
 def write_value(
     path: Path,  # file to replace
     value: Any,  # numbers, texts, arrays, dataclasses, and lists, tuples and dicts of them
@@ -136,7 +136,7 @@ def _manager(folder):
     with ocp.CheckpointManager(folder.resolve(), options=ocp.CheckpointManagerOptions(**options)) as found:
         yield found, ocp.args
 
-
+# %% ../nbs/87_checkpoints.ipynb #4e39020f
 def _read(training, step, carry):
     "Parameters and optimiser state, and history, of one checkpoint."
     like = _named(carry) | {"key": training.key}
@@ -157,11 +157,31 @@ def _save(training, step, carry, history, finished):
     "Write one checkpoint; after the last one, older ones go."
     state = _named(carry) | {"key": training.key}
     about = {"step": step, "settings": training.settings, "digest": digest(state), "history": history}
-    with _manager(training.folder) as (manager, args):
-        parts = {"state": args.StandardSave(state), "about": args.JsonSave(about)}
-        manager.save(step, args=args.Composite(**parts), force=True)
-        for old in manager.all_steps() if finished else ():
-            manager.delete(old) if old != step else None
+    try:
+        with _manager(training.folder) as (manager, args):
+            parts = {"state": args.StandardSave(state), "about": args.JsonSave(about)}
+            manager.save(step, args=args.Composite(**parts), force=True)
+            for old in manager.all_steps() if finished else ():
+                manager.delete(old) if old != step else None
+    except Exception as error:  # orbax and tensorstore raise many kinds
+        why = " ".join(str(error).split())[:300]
+        kept = "" if training.step is None else f"; the checkpoint of step {training.step} is kept"
+        raise CheckpointError(f"{training.folder}: step {step} cannot be written ({why}){kept}") from error
+
+
+def _newest(training, carry):
+    "Step, parameters and optimiser state, and history, of the newest checkpoint that can be read; damaged ones go."
+    steps = [int(path.name) for path in training.folder.glob("*") if path.name.isdigit()]
+    for step in sorted(steps, reverse=True):
+        try:
+            return step, *_read(training, step, carry)
+        except CheckpointError:
+            raise
+        except Exception as error:  # orbax and tensorstore raise many kinds
+            why = " ".join(str(error).split())[:200]
+            warnings.warn(f"{training.folder / str(step)} is damaged and set aside: {why}", stacklevel=3)
+            shutil.rmtree(training.folder / str(step))
+    return None
 
 # %% ../nbs/87_checkpoints.ipynb #a0abe89f
 class Training:
@@ -182,20 +202,11 @@ class Training:
     ) -> tuple[int, Any, list[dict]]:  # steps done, parameters and optimiser state, history
         "The newest checkpoint that can be read; as at the start where there is none."
         self.key, self.settings = np.asarray(jax.random.key_data(key)), settings
-        steps = [int(path.name) for path in self.folder.glob("*") if path.name.isdigit()]
-        for step in sorted(steps, reverse=True):
-            try:
-                found = _read(self, step, carry)
-            except CheckpointError:
-                raise
-            except Exception as error:  # orbax and tensorstore raise many kinds
-                why = " ".join(str(error).split())[:200]
-                warnings.warn(f"{self.folder / str(step)} is damaged and set aside: {why}", stacklevel=2)
-                shutil.rmtree(self.folder / str(step))
-                continue
-            self.step = step
-            return step, *found
-        return 0, carry, []
+        found = _newest(self, carry)
+        if found is None:
+            return 0, carry, []
+        self.step = found[0]
+        return found
 
     def save(
         self,
@@ -208,13 +219,19 @@ class Training:
         "Keep this, if it is time to, or the training is finished."
         if not finished and time.monotonic() - self.last < self.every:
             return
-        try:
-            _save(self, step, carry, history, finished)
-        except Exception as error:  # orbax and tensorstore raise many kinds
-            why = " ".join(str(error).split())[:300]
-            kept = "" if self.step is None else f"; the checkpoint of step {self.step} is kept"
-            raise CheckpointError(f"{self.folder}: step {step} cannot be written ({why}){kept}") from error
+        _save(self, step, carry, history, finished)
         self.last, self.step = time.monotonic(), step
+
+# %% ../nbs/87_checkpoints.ipynb #a8d77be1
+def _finished(path, kinds):
+    "A finished stage's result, in a list; an empty one where there is none, or it is damaged."
+    if path.exists():
+        try:
+            return [read_value(path, kinds)]
+        except Exception as error:  # a damaged file raises many kinds
+            why = " ".join(str(error).split())[:200]
+            warnings.warn(f"{path} is damaged, and made again: {why}", stacklevel=3)
+    return []
 
 # %% ../nbs/87_checkpoints.ipynb #ccda3728
 @dataclass(frozen=True)
@@ -255,12 +272,8 @@ class Checkpoints:
         if self.folder is None:
             return make()
         path = self._path(f"{name}.npz")
-        if path.exists():
-            try:
-                return read_value(path, kinds)
-            except Exception as error:  # a damaged file raises many kinds
-                why = " ".join(str(error).split())[:200]
-                warnings.warn(f"{path} is damaged, and made again: {why}", stacklevel=2)
-        value = make()
-        write_value(path, value)
-        return value
+        found = _finished(path, kinds)
+        if not found:
+            found = [make()]
+            write_value(path, found[0])
+        return found[0]

@@ -135,6 +135,15 @@ class KernelModel(nnx.Module):
         self.vector = nnx.Variable(jnp.zeros((texts, width), jnp.float32))
         self.weight = nnx.Variable(jnp.zeros(texts, jnp.float32))
 
+# %% ../nbs/77_kernels.ipynb #a50055d1
+def _made_again(pairs, table, counts):
+    "The kernel of these pairs' completions, with their vectors in a table."
+    v, rows = pairs.vocabulary, np.unique(pairs.completion)
+    whole = np.zeros((len(v.completions), table.shape[1]), np.float32)
+    whole[rows] = table
+    vectors = Vectors(np.zeros((len(v.prompts), table.shape[1]), np.float32), whole, counts)
+    return Kernel(replace(v, vectors=vectors), rows)
+
 # %% ../nbs/77_kernels.ipynb #5e9a2d6c
 @dataclass(frozen=True, eq=False)
 class KernelReward:
@@ -148,12 +157,7 @@ class KernelReward:
     @cached_property
     def kernel(self) -> "Kernel":
         "Made again from texts and stored vectors."
-        v, rows = self.pairs.vocabulary, np.unique(self.pairs.completion)
-        sizes, table = self.config.architecture, np.asarray(self.model.vector[...])
-        whole = np.zeros((len(v.completions), table.shape[1]), np.float32)
-        whole[rows] = table
-        vectors = Vectors(np.zeros((len(v.prompts), table.shape[1]), np.float32), whole, sizes.counts)
-        return Kernel(replace(v, vectors=vectors), rows)
+        return _made_again(self.pairs, np.asarray(self.model.vector[...]), self.config.architecture.counts)
 
     def members(
         self,

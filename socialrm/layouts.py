@@ -12,7 +12,6 @@ __all__ = ['RATERS', 'GROUPS', 'SAFER', 'LAYOUTS', 'Reading']
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from .records import Records, as_text, is_messages, split_prompt
 
@@ -59,52 +58,37 @@ class Reading:
             named = [f"row {index + 1}"] if each else []
         return named
 
-    def text(
-        self,
-        index: int,  # of the row
-        value: Any,  # what stands there
-        what: str,  # its name, for errors
-    ) -> str:
-        "A text or messages as text."
-        try:
-            return as_text(value)
-        except ValueError as error:
-            self.records.fail(index, f"{what}: {error}")
-
-    def number(
-        self,
-        index: int,  # of the row
-        value: Any,  # what stands there
-        what: str,  # its name, for errors
-    ) -> float:
-        "A finite number."
-        if not abs(number := _float(value)) < float("inf"):
-            wrong = f"{what} is {value!r}, not a finite number: correct it or remove the row"
-            self.records.fail(index, wrong)
-        return number
-
-    def equal(
-        self,
-        one: str,  # an answer
-        other: str,  # another answer
-    ) -> bool:
-        "Whether two answers are one; counted."
-        if one == other:
-            self.left_out["comparisons of equal texts"] += 1
-        return one == other
-
 # %% ../nbs/72_layouts.ipynb #0d54c075
-def _float(value):
-    "A number, NaN where it is none."
+def _text(reading, index, value, what):
+    "A text or messages as text."
     try:
-        return float(value)
+        return as_text(value)
+    except ValueError as error:
+        reading.records.fail(index, f"{what}: {error}")
+
+
+def _number(reading, index, value, what):
+    "A finite number."
+    try:
+        number = float(value)
     except (TypeError, ValueError):
-        return float("nan")
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        wrong = f"{what} is {value!r}, not a finite number: correct it or remove the row"
+        reading.records.fail(index, wrong)
+    return number
+
+
+def _equal(reading, one, other):
+    "Whether two answers are one; counted."
+    if one == other:
+        reading.left_out["comparisons of equal texts"] += 1
+    return one == other
 
 # %% ../nbs/72_layouts.ipynb #d3f4d5fa
 def _comparison(reading, index, row, prompt, chosen, rejected, tie):
     "A row for each rater of a comparison."
-    if not reading.equal(chosen, rejected):
+    if not _equal(reading, chosen, rejected):
         for rater in reading.raters(index, row):
             yield {
                 "rater": rater,
@@ -139,7 +123,7 @@ def _preferences(reading: Reading) -> Iterator[tuple[int, dict]]:
             reading.left_out["comparisons without a prompt in common, or without an answer"] += 1
             continue
         texts = [
-            reading.text(index, v, n) for v, n in zip((prompt, *answers), ("prompt", "chosen", "rejected"))
+            _text(reading, index, v, n) for v, n in zip((prompt, *answers), ("prompt", "chosen", "rejected"))
         ]
         scores = row.get("score_chosen"), row.get("score_rejected")
         tie = row.get("tie") in _TRUE or (scores[0] is not None and scores[0] == scores[1])
@@ -150,7 +134,7 @@ def _prism(reading: Reading) -> Iterator[tuple[int, dict]]:
     "Scores of a turn's responses."
     turns, history, seen = {}, {}, set()
     for index, row in enumerate(reading.records.rows):
-        at = row["conversation_id"], int(reading.number(index, row["turn"], "turn"))
+        at = row["conversation_id"], int(_number(reading, index, row["turn"], "turn"))
         turns.setdefault(at, row["user_prompt"])
         if row.get("if_chosen") in _TRUE:
             history.setdefault(at, row["model_response"])
@@ -175,7 +159,7 @@ def _prism(reading: Reading) -> Iterator[tuple[int, dict]]:
                 "ballot": f"{talk}/{turn}",
                 "completion": row["model_response"],
             }
-            yield index, out | {"score": reading.number(index, row["score"], "score")}
+            yield index, out | {"score": _number(reading, index, row["score"], "score")}
 
 # %% ../nbs/72_layouts.ipynb #4007a778
 def _summaries(reading: Reading) -> Iterator[tuple[int, dict]]:

@@ -108,7 +108,7 @@ STAGES = (
     "raters",
 )
 
-
+# %% ../nbs/86_learning.ipynb #2575d232
 def stage_key(
     seed: int,  # of the run
     stage: str,  # a name in `STAGES`
@@ -248,6 +248,12 @@ def rehearse(
         for rule in rules:
             _apply(rule, ranks, -1.0 * ranks, config.seats, config.normalise, options)
 
+# %% ../nbs/86_learning.ipynb #f2ab8419
+def _stacked(found):
+    "All contests' orders by rule, from a list of them."
+    stack = lambda orders, name: np.concatenate([getattr(order, name) for order in orders])
+    return {rule: SocialOrder(stack(o, "scores"), stack(o, "ranks")) for rule, o in found.items()}
+
 # %% ../nbs/86_learning.ipynb #e0f47bc4
 def vote(
     individual: Individual | Sequence[Individual],  # the electorate's model, or its members'
@@ -275,17 +281,11 @@ def vote(
         ranks, utilities = draw(voices, voters, ballots, prompt, candidates, key=key_profile)
         options = {"weights": voters.weight, "mask": (candidates >= 0)[None], "key": key_rule}
         for rule in rules:
-            order = _apply(rule, ranks[None], utilities[None], seats, normalise, options)
-            found[rule].append(order)
+            found[rule].append(_apply(rule, ranks[None], utilities[None], seats, normalise, options))
         kept.append(ranks[list(keep)])
         size = int((candidates >= 0).sum())
         for watch in look:
             watch(contest, ranks[:, :size], utilities[:, :size])
         share = margins(ranks[:, :size], voters.weight) / voters.weight.sum()
         beaten.append(np.pad(share, (0, len(candidates) - size)))
-    stack = lambda orders, name: np.concatenate([getattr(order, name) for order in orders])
-    return (
-        {rule: SocialOrder(stack(o, "scores"), stack(o, "ranks")) for rule, o in found.items()},
-        kept,
-        np.stack(beaten),
-    )
+    return _stacked(found), kept, np.stack(beaten)

@@ -136,7 +136,7 @@ def stv(
     """
     return _on_slates(profile, seats, "stv")
 
-
+# %% ../nbs/35_slates.ipynb #f812ba98
 def sequential_pav(
     profile: Profile,  # the voters' rankings
     seats: int,  # of the slate

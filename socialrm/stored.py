@@ -46,7 +46,7 @@ def from_dict(
         )
     return kind(**{name: _value(hints[name], value, name) for name, value in values.items()})
 
-
+# %% ../nbs/71_stored.ipynb #2218e7d9
 def _value(hint, value, name):
     "One field's value, checked against its annotation."
     if dataclasses.is_dataclass(hint):

@@ -138,6 +138,15 @@ class Support:
         "Raters or seeds, the smaller."
         return self.raters if self.seeds is None else np.minimum(self.raters, self.seeds)
 
+# %% ../nbs/45_support.ipynb #3cdabdb8
+def _support(found, ranks, others, resamples):
+    "Tables of contests of several sizes, padded; and in how many trainings each pair is in the same order."
+    pad = lambda m: np.pad(m, (0, ranks.shape[1] - len(m)))
+    pairs = (np.stack([pad(pair[i]) for pair in found]) for i in (0, 1))
+    each = np.stack([ranks, *others], axis=1)
+    seeds = np.stack([above(contest) for contest in each]) if len(others) else None
+    return Support(*pairs, seeds, resamples, 1 + len(others))
+
 # %% ../nbs/45_support.ipynb #79b862ec
 @dataclass(eq=False)
 class Resampler:
@@ -174,13 +183,7 @@ class Resampler:
         others: Sequence[Int[np.ndarray, "contest candidate"]] = (),  # of the same rule after other trainings
     ) -> Support | None:  # None where nothing was resampled
         "What was found, padded, and in how many trainings each pair is in the same order."
-        if not self.found:
-            return None
-        pad = lambda m: np.pad(m, (0, ranks.shape[1] - len(m)))
-        pairs = (np.stack([pad(pair[i]) for pair in self.found]) for i in (0, 1))
-        each = np.stack([ranks, *others], axis=1)
-        seeds = np.stack([above(contest) for contest in each]) if len(others) else None
-        return Support(*pairs, seeds, len(self.raters), 1 + len(others))
+        return _support(self.found, ranks, others, len(self.raters)) if self.found else None
 
 # %% ../nbs/45_support.ipynb #493a713c
 def resampler(
