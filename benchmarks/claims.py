@@ -10,15 +10,20 @@ and everything that a method draws; nothing was tuned on them.
 
 import argparse
 import csv
+import hashlib
 import time
+from functools import wraps
 from pathlib import Path
 
 import claims_latent
 import claims_missing
 import claims_rules
+import jax
+import numpy as np
 from configuration import UNLEARNED, configuration, exchange
 from pages import write_table
 
+from socialrm import individual, learning
 from socialrm.evidence import marks_table, read_marks, read_results
 
 HERE = Path(__file__).parent
@@ -52,6 +57,24 @@ CLAIMS = {
         (claims_missing.selection, 3),
     )
 }
+
+
+def once(train):
+    """The same training: claims about one population ask for the same model, which is trained once in a process."""
+    trained = {}
+
+    @wraps(train)
+    def remembered(ballots, config=None, *, key, **options):
+        config = individual.IndividualConfig() if config is None else config
+        asked = [str((ballots.vocabulary, config)), jax.random.key_data(key)]
+        arrays = ballots.rater, ballots.prompt, ballots.completion, ballots.rank, ballots.weight
+        digest = hashlib.sha256(b"".join(np.asarray(x).tobytes() for x in (*arrays, asked[1])))
+        digest.update(asked[0].encode())
+        if digest.digest() not in trained:
+            trained[digest.digest()] = train(ballots, config, key=key, **options)
+        return trained[digest.digest()]
+
+    return remembered
 
 
 def stored(path):
@@ -133,6 +156,8 @@ def main():
     asked = parser.parse_args()
     if asked.readme:
         return readme()
+    for module in (learning, claims_latent, claims_missing):
+        module.train_individual = once(individual.train_individual)
     path = NEW if asked.again else RESULTS
     until, today, done, old = time.monotonic() + 60 * asked.minutes, configuration(), set(), set()
     for row in stored(path):

@@ -62,6 +62,16 @@ def partial_ballots(population):
     return each, np.array(shown), np.array(compatible)
 
 
+def repeated(ballots, times):
+    """The same raters and ballots, so many times over."""
+    many = lambda x: np.tile(x, (times,) + (1,) * (x.ndim - 1))
+    columns = {
+        name: many(getattr(ballots, name)) for name in ("completion", "rank", "prompt", "weight", "group")
+    }
+    rater = np.arange(times)[:, None] * ballots.n_raters + ballots.rater
+    return replace(ballots, rater=rater.ravel(), **columns)
+
+
 def order_gap(decoded, weight, truth, compatible, shares):
     """Total variation between weighted ranks and the Bayes posterior over compatible types."""
     held = np.array([weight @ (decoded == np.asarray(order)).all(axis=1) for order in truth]) / weight.sum()
@@ -81,6 +91,13 @@ def surprise(scored, pair, ballots, mask):
     return total
 
 
+@jax.jit
+@jax.vmap
+def _completed(reward, said, key):
+    """One completed ballot of each."""
+    return completed_ballot(reward, jnp.ones(len(reward), bool), said, key=key)
+
+
 def partial_figures(individual, population, centre, density, rng, draws=200):
     """How ballots with places hidden are placed, and three ways to decode them, against Bayes."""
     each, shown, compatible = partial_ballots(population)
@@ -90,14 +107,14 @@ def partial_figures(individual, population, centre, density, rng, draws=200):
     scored = np.asarray(rewards(individual, simulated), np.float64)
     ranks, table = orders_of(individual, simulated, 0, size), each.contests()
     seen = np.array([observations(each.keep(m), 0, table.completion[0])[0] for m in shown])
-    placed = [embed(individual, each, shown=mask, batch=types) for mask in shown]
-    means, sigmas = (np.stack(x) for x in zip(*placed))
+    mean, sigma = embed(individual, repeated(each, len(shown)), shown=shown.reshape(-1, size))
+    means, sigmas = mean.reshape(len(shown), types, -1), sigma.reshape(len(shown), types)
     z = means[:, :, None] + sigmas[:, :, None, None] * rng.standard_normal(
         (len(shown), types, draws, means.shape[-1])
     )
     z = z.reshape(-1, z.shape[-1])
     asked = Pairs(np.full(size, 0), np.arange(size), individual.pairs.vocabulary)
-    filled = jax.vmap(lambda r, o, k: completed_ballot(r, jnp.ones(size, bool), o, key=k))(
+    filled = _completed(
         rewards(individual, z, asked),
         np.repeat(seen.reshape(-1, size), draws, axis=0),
         jax.random.split(jax.random.key(int(rng.integers(2**31))), len(z)),
@@ -166,6 +183,9 @@ def context_figures(individual, ballots, kind):
     apart = np.linalg.norm(centre[:, None] - centre, axis=-1)[np.triu_indices(len(centre), 1)].mean()
     moved = np.linalg.norm(views[0] - views[1], axis=1).mean()
     yield "contexts: between types over a rater's move from one prompt to the other", apart / moved
+    telling = np.linalg.svd(centre - centre.mean(axis=0))[2][: len(centre) - 1]  # what types differ in
+    along = separation(np.concatenate(views) @ telling.T, np.tile(kind, 2))["between_over_within"]
+    yield "contexts: between_over_within, along what types differ in", along
 
 
 def diagnostics(seed):

@@ -14,6 +14,7 @@ import csv
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -49,7 +50,6 @@ DATA = (
     *("twin", "jester-complete"),
 )
 OURS = ("completed", "simulated sampled", "simulated modal")
-VOTERS = 4_000
 
 
 def complete(name: str) -> Ballots:
@@ -61,7 +61,7 @@ def complete(name: str) -> Ballots:
 
 def ours(ballots: Ballots, seed: int, config: IndividualConfig) -> dict[str, Estimate]:
     """The electorates of what the pipeline learns, and what is worth knowing of it."""
-    run = RunConfig(seed=seed, voters=VOTERS, individual=config)
+    run = RunConfig(seed=seed, individual=config)
     learned, contests, found = learn(ballots, run), ballots.contests(), {}
     pairs, vanilla = learned.individual.pairs, None
     if learned.health.silent:
@@ -104,6 +104,7 @@ def _distinct(shared: Callable) -> dict[str, Callable]:
 
 
 BASELINES = CLASSICAL | DISTRIBUTIONAL | _distinct(variational_estimates)
+BASELINES |= {"mixture": partial(CLASSICAL["mixture"], voters=RunConfig().voters)}  # as many ballots as ours
 
 
 def masked(whole: Ballots, kind: str, seed: int) -> tuple[Ballots, np.ndarray | None]:
