@@ -3,7 +3,7 @@
 Every figure is a row of `benchmarks/results/claims.csv` (claim, data, method, seed, figure, value); a claim and seed already there is not
 measured again, so a stopped run goes on where it was. The last column is the digest of the default configuration that an individual model was
 trained under (`configuration.py`); `--stale` measures what is of an older one. `--again` measures everything anew, into `claims.new.csv`, which
-takes the place of the stored rows when it is complete. `--readme` writes the summary in `benchmarks/README.md` from `benchmarks/marks.csv` and what is stored, and
+takes the place of the stored rows when it is complete. `--readme` writes the summary in `benchmarks/README.md` from `results/marks.csv` and what is stored, and
 measures nothing. `nbs/experiments/` draws and judges what is stored. Seeds draw the population (keys of their own, 50,000 + seed), the masks
 and everything that a method draws; nothing was tuned on them.
 """

@@ -12,6 +12,7 @@ __all__ = ['Results', 'read_results', 'Verdict', 'judge', 'verdict_table', 'Mark
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -50,18 +51,23 @@ class Results:
         return list(dict.fromkeys(row[column] for row in self.rows))
 
 # %% ../nbs/54_evidence.ipynb #15cc867f
+def _stored(name, start):
+    "A file of results: in the repository that a folder is in, or else as the package brought it along. `ValueError`."
+    start, here = Path.cwd() if start is None else start, Path(str(files("socialrm")))
+    nearby = [folder / "benchmarks" / "results" for folder in (start, *start.parents)]
+    for folder in (*nearby, here / "measured", here.parent / "benchmarks" / "results"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ValueError(f"no benchmarks/results/{name} above {start}, nor in the package: check the spelling")
+
+
 def read_results(
     name: str = "claims.csv",  # of a file in `benchmarks/results`
     start: Path | None = None,  # folder to search from, upwards; None: the current one
 ) -> Results:
-    "Results stored in the repository that this folder is in. `ValueError` outside of one."
-    start = Path.cwd() if start is None else start
-    for folder in (start, *start.parents):
-        path = folder / "benchmarks" / "results" / name
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as lines:
-                return Results(tuple(csv.DictReader(lines)))
-    raise ValueError(f"no benchmarks/results/{name} above {start}: run this inside the repository")
+    "Results stored in the repository that this folder is in; outside of one, the package's. `ValueError` without."
+    with _stored(name, start).open(newline="", encoding="utf-8") as lines:
+        return Results(tuple(csv.DictReader(lines)))
 
 # %% ../nbs/54_evidence.ipynb #7459b628
 @dataclass(frozen=True)
@@ -141,13 +147,8 @@ class Mark:
 def read_marks(
     start: Path | None = None,  # folder to search from, upwards; None: the current one
 ) -> list[Mark]:
-    "`benchmarks/marks.csv`, in its order. `ValueError` where there is none."
-    start = Path.cwd() if start is None else start
-    path = next((f for a in (start, *start.parents) if (f := a / "benchmarks" / "marks.csv").is_file()), None)
-    if path is None:
-        raise ValueError(f"no benchmarks/marks.csv above {start}: run this inside the repository")
-    with path.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
+    "`benchmarks/results/marks.csv`, in its order. `ValueError` where there is none."
+    rows = read_results("marks.csv", start).rows
     fixed = ("topic", "claim", "notebook", "file")
     bound = lambda text: float(text) if text else None
     return [
@@ -167,13 +168,13 @@ def marks_table(
     start: Path | None = None,  # folder to search the results from
 ) -> str:  # Markdown
     "Claims as rows: held or not, at how many seeds, the bound, and the notebook that shows it."
-    files = {mark.file: read_results(mark.file, start) for mark in marks}
+    found = {mark.file: read_results(mark.file, start) for mark in marks}
     lines = [
         "| claim | verdict | seeds | median | worst | bound | notebook |",
         "|---|---|---|---|---|---|---|",
     ]
     for mark in marks:
-        v = mark.verdict(files[mark.file])
+        v = mark.verdict(found[mark.file])
         word = "held" if v.held == v.seeds else "did not" if v.held == 0 else "in part"
         bound = f">= {mark.least:g}" if mark.most is None else f"<= {mark.most:g}"
         seeds = f"{v.held} of {v.seeds}"
