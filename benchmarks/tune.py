@@ -6,6 +6,7 @@ Sets: raters and jokes drawn from Jester (J60: 60 raters x 15 jokes, J150, J600)
 (S40: 4 prompts, noiseless). 30% of the places are hidden by type or at random, and completed ballots and simulated voters are scored against all.
 T and I are Tennessee and `inverted_missing`, complete as the populations give them: total variation of 10,000 simulated voters, worst prompt.
 The settings are fields of IndividualConfig or Optimisation; `--variational "beta=0.3"` instead gives fields of VariationalConfig, for that baseline alone. Columns: set, mask, seed, settings, score, value. Seeds from 100: results are reported on 0 to 19.
+`--completing` instead asks whether ballots should be completed in another way than they are: at temperature 1, at one fitted on hidden places, or half of them by the mixture of Plackett-Luce models.
 tuning_exploration.csv has the wider search that came before (steps, beta, and the power of the unexplained share), by a forerunner of this script.
 """
 
@@ -16,17 +17,22 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from real_data import BASELINES, ours
 
 from socialrm.ballots import Ballots
 from socialrm.datasets import load
 from socialrm.density import fit_density
+from socialrm.diagnostics import hide
 from socialrm.electorates import profile, simulated
-from socialrm.individual import IndividualConfig, embed, train_individual
+from socialrm.estimates import Estimate, from_profiles
+from socialrm.individual import IndividualConfig, embed, rewards, train_individual
+from socialrm.learning import RunConfig, electorate, learn
+from socialrm.losses import list_mle
 from socialrm.missing import compare, hide_at_random, hide_by_type, truth
 from socialrm.populations import inverted_missing, mallows_mixture, spatial, tennessee
-from socialrm.temperature import fit_temperature
+from socialrm.temperature import TEMPERATURES, fit_temperature
 from socialrm.training import Optimisation
 from socialrm.variational import VariationalConfig, variational_estimates
 
@@ -104,6 +110,75 @@ def masked_errors(name: str, kind: str, seed: int, config: IndividualConfig, bas
     return {f"{m} {s}": v for m, e in found.items() for s, v in compare(e, goal).items() if np.isfinite(v)}
 
 
+@jax.jit
+def hidden_nats(scored, rank, where, shown, rater, temperatures):
+    """Log likelihood of ballots given their visible places, representations integrated out, at each temperature."""
+    each = jax.vmap(jax.vmap(list_mle), (0, None, None))
+
+    def at(temperature):
+        gain = each(scored / temperature, rank, shown) - each(scored / temperature, rank, where)
+        of_rater = jax.vmap(lambda g: jax.ops.segment_sum(g, rater, len(rank)))(gain)
+        return jax.nn.logsumexp(of_rater, axis=0).sum()
+
+    return jax.lax.map(at, temperatures)
+
+
+def completion_temperature(individuals, ballots: Ballots, *, rng, draws: int = 16, looks: int = 4) -> float:
+    """The temperature at which held-out raters' hidden places are likeliest, given what stays visible of each."""
+    curve, grid = np.zeros(len(TEMPERATURES)), jnp.asarray(TEMPERATURES, jnp.float32)
+    for individual in individuals:
+        some = ballots.subset(individual.held_out)
+        pair = np.maximum(individual.pairs.index(some.prompt[:, None], some.completion), 0)
+        for _ in range(looks):
+            shown = hide(some, 0.3, rng=rng)
+            mean, sigma = embed(individual, some, shown=shown)
+            z = mean + sigma[:, None] * rng.standard_normal((draws, *mean.shape))
+            scored = jnp.stack([rewards(individual, each)[some.rater[:, None], pair] for each in z])
+            curve += hidden_nats(scored, some.rank, some.mask, shown, some.rater, grid)
+    return float(TEMPERATURES[curve.argmax()])
+
+
+def completing_errors(name: str, seed: int) -> dict[tuple[str, str], float]:
+    """Scores of completed ballots by (way of completing, score), items hidden by type."""
+    whole, rng = set_of(name)(seed), np.random.default_rng(seed)
+    ballots = whole.keep(hide_by_type(whole, rng=rng).stays)
+    contests, goal = ballots.contests(), truth(whole, whole.contests())
+    run = RunConfig(seed=seed, voters=20_000, electorate="completed")
+    learned = learn(ballots, run)
+    voters, fitted = electorate(learned, ballots, run), np.random.default_rng(seed)
+    heats = {
+        "as it is": learned.voters.temperature,
+        "at temperature 1": 1.0,
+        "at the temperature of hidden places": completion_temperature(
+            learned.individuals, ballots, rng=fitted
+        ),
+    }
+    found = {}
+    for way, heat in heats.items():
+        key = lambda prompt: jax.random.fold_in(jax.random.key(seed), int(prompt))
+        given = (learned.individuals, replace(voters, temperature=heat), ballots)
+        ranks = [
+            profile(*given, int(prompt), some, key=key(prompt))[:, some >= 0]
+            for prompt, some in zip(contests.prompt, contests.completion)
+        ]
+        found[way] = from_profiles(contests, ranks, voters.weight)
+    mixed = BASELINES["mixture"](ballots, contests, rng=np.random.default_rng(seed))
+    plain = found["as it is"]
+    both = Estimate((plain.support + mixed.support) / 2, (plain.first + mixed.first) / 2)
+    found |= {"by the mixture": mixed, "half by the mixture": both}
+    told = {(way, s): v for way, e in found.items() for s, v in compare(e, goal).items() if np.isfinite(v)}
+    told |= {(way, "temperature"): heat for way, heat in heats.items()}
+    return told | {("as it is", "silent"): float(learned.health.silent)}
+
+
+def set_of(name: str):
+    """A set by its name; J400x8 is 400 Jester raters and 8 jokes."""
+    if name in SETS:
+        return SETS[name]
+    raters, jokes = map(int, name.removeprefix("J").split("x"))
+    return lambda seed: jester(raters, jokes, seed)
+
+
 def variational_errors(name: str, seed: int, text: str) -> dict[str, float]:
     """Scores of the variational baseline with these settings, items hidden by type."""
     whole, rng = SETS[name](seed), np.random.default_rng(seed)
@@ -127,9 +202,22 @@ if __name__ == "__main__":
         "--variational", nargs="+", help="settings of the variational baseline; nothing else is run"
     )
     parser.add_argument("--ours", action="store_true", help="leave the baselines out")
+    parser.add_argument("--completing", action="store_true", help="ways to complete ballots; nothing else")
     asked = parser.parse_args()
     if not RESULTS.exists():
         RESULTS.write_text("set,mask,seed,settings,score,value\n")
+    if asked.completing:
+        for seed in asked.seeds:
+            for name in asked.sets:
+                row = completing_errors(name, seed)
+                with RESULTS.open("a", newline="") as file:
+                    out = csv.writer(file, lineterminator="\n")
+                    out.writerows(
+                        (name, "type", seed, f"completed {way}", s, f"{v:.5f}") for (way, s), v in row.items()
+                    )
+                errors = {way: round(v, 3) for (way, s), v in row.items() if s == "borda_error"}
+                print(name, seed, errors, flush=True)
+        raise SystemExit
     for seed in asked.seeds if asked.variational else ():
         for name in (name for name in asked.sets if name in SETS):
             for text in asked.variational:
