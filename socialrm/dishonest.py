@@ -12,7 +12,7 @@ __all__ = ['PLANTS', 'click', 'turn', 'copy', 'sources', 'copy_from', 'collude',
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from .ballots import Ballots
 from .reliability import reversal
@@ -89,12 +89,13 @@ def collude(
     ballots: Ballots,  # honest ones
     raters: Int[np.ndarray, " rater"],  # who is replaced
     noise: float = 0.25,  # of each place, Gumbel
+    agreed: Float[np.ndarray, "prompt completion"] | None = None,  # the order, lowest first; None: drawn
     *,
     rng: np.random.Generator,  # decides what is drawn
 ) -> Ballots:
     "These raters' ballots by one agreed order of each prompt's completions."
     v = ballots.vocabulary
-    agreed = rng.random((len(v.prompts), len(v.completions)))
+    agreed = rng.random((len(v.prompts), len(v.completions))) if agreed is None else agreed
 
     def order(row, items):
         place = agreed[ballots.prompt[row], items].argsort().argsort()

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['EVALUATIONS', 'PHI', 'OTHERS', 'SUSPECT', 'STORIES', 'ballot_table', 'leave_one_out', 'per_rater', 'reversal',
-           'left_out_ballots', 'copied', 'Reliability', 'reliability']
+           'left_out_ballots', 'copied', 'capped', 'Reliability', 'reliability', 'averaged']
 
 # %% ../nbs/90_reliability.ipynb #7c4947d1
 """Per-rater evidence for random, reversed and copied ballots, from the density of the other raters."""
 
 # %% ../nbs/90_reliability.ipynb #ea0da93d
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import jax
@@ -91,19 +92,29 @@ OTHERS = 2_000  # raters that each is compared with, at most
 
 
 def _signs(ballots, rows, at, items):
-    "Who is above whom on these ballots: 1, -1, or 0 where tied or not both ranked."
+    "Who is above whom on these ballots: 1, -1, or 0 where tied or not both ranked; and what they rank."
     rank = np.full((len(rows), items), -1)
     ballot, place = np.nonzero(ballots.mask[rows])
     rank[ballot, at[ballots.completion[rows][ballot, place]]] = ballots.rank[rows][ballot, place]
     one, other = np.triu_indices(items, 1)
     both = (rank[:, one] >= 0) & (rank[:, other] >= 0)
-    return np.where(both, np.sign(rank[:, other] - rank[:, one]), 0).astype(np.float32)
+    sign = np.where(both, np.sign(rank[:, other] - rank[:, one]), 0)
+    return sign.astype(np.float32), (rank >= 0).astype(np.float32)
 
 
 def _normaliser(sizes):
     "Log of Mallows' constant for ballots of these sizes."
     terms = np.log((1 - PHI ** np.arange(1, sizes.max() + 1)) / (1 - PHI))
     return np.concatenate([[0.0], np.cumsum(terms)])[sizes]
+
+
+def _ties(ballots):
+    "Log of what list-MLE's one tied item after another lacks of the chance of any order of them."
+    place, size = np.arange(ballots.n_places), ballots.mask.sum(axis=1, keepdims=True)
+    opens = np.diff(ballots.rank, axis=1, prepend=-2) != 0
+    group = np.maximum.accumulate(np.where(opens, place, 0), axis=1)
+    left = lambda at: np.log(np.maximum(size - at, 1))  # when the item at this place is named
+    return np.where(ballots.mask, left(group) - left(place) + np.log(place - group + 1), 0.0).sum(axis=1)
 
 
 def left_out_ballots(
@@ -113,7 +124,7 @@ def left_out_ballots(
 ) -> Float[np.ndarray, " ballot"]:
     "Log probability of each ballot given the rater's other ballots, from voters who are not the rater."
     whole = np.where(who == ballots.rater[:, None], -np.inf, per_rater(table, ballots)[ballots.rater])
-    return logsumexp(whole, axis=1) - logsumexp(whole - table, axis=1)
+    return logsumexp(whole, axis=1) - logsumexp(whole - table, axis=1) + _ties(ballots)
 
 # %% ../nbs/90_reliability.ipynb #88f45520
 def copied(
@@ -135,18 +146,32 @@ def copied(
         rows = np.flatnonzero(ballots.prompt == prompt)
         items = np.unique(ballots.completion[rows][ballots.mask[rows]])
         at[items] = np.arange(len(items))
-        sign = _signs(ballots, rows, at, len(items))
+        sign, ranked = _signs(ballots, rows, at, len(items))
         who, first = np.unique(ballots.rater[rows], return_index=True)
-        cols, theirs, strict = column[who], sign[first], np.abs(sign)
-        cols, theirs = cols[cols >= 0], theirs[cols >= 0]
+        cols, first = column[who], first[column[who] >= 0]
+        cols, theirs, strict = cols[cols >= 0], sign[first], np.abs(sign)
         shared, alike = strict @ np.abs(theirs).T, sign @ theirs.T
-        copy = np.log(PHI) * (shared - alike) / 2 - _normaliser(size[rows])[:, None]
-        covered = (shared == strict.sum(axis=1, keepdims=True)) & (shared > 0)
+        broken = strict.sum(axis=1, keepdims=True) - shared  # ties of the other's, half a chance each
+        copy = np.log(PHI) * (shared - alike) / 2 - np.log(2) * broken - _normaliser(size[rows])[:, None]
+        covered = ranked @ ranked[first].T == size[rows, None]
         said = np.where(covered, copy - honest[rows, None], 0.0)
         np.add.at(found, (ballots.rater[rows][:, None], cols[None]), said)
     found[source, np.arange(len(source))] = -np.inf
     best, looks = found.argmax(axis=1), np.log(max(len(source) - 1, 1))
     return found.max(axis=1) - looks, np.where(found.max(axis=1) > 0, source[best], -1)
+
+# %% ../nbs/90_reliability.ipynb #5e1c0a76
+def capped(
+    scored: Float[np.ndarray, "voter pair"],  # rewards over the temperature
+    prompt: Int[np.ndarray, " pair"],  # of each column, never falling
+) -> Float[np.ndarray, "voter pair"]:
+    "Rewards shrunk so that no voter is surer than the median one."
+    start = np.flatnonzero(np.diff(prompt, prepend=-1))
+    count, exact = np.diff(np.append(start, len(prompt))), scored.astype(np.float64)
+    mean = lambda values: np.add.reduceat(values, start, axis=1) / count
+    sure = np.sqrt(np.maximum(mean(exact**2) - mean(exact) ** 2, 0.0).mean(axis=1))
+    shrink = np.minimum(1.0, np.median(sure) / np.maximum(sure, 1e-12))
+    return (exact * shrink[:, None]).astype(scored.dtype)
 
 # %% ../nbs/90_reliability.ipynb #662476da
 SUSPECT = float(np.log(100))  # nats of evidence; an honest rater reaches it with a chance of 1% a story
@@ -159,7 +184,7 @@ class Reliability:
 
     random: Float[np.ndarray, " rater"]  # clicked at random
     reversed: Float[np.ndarray, " rater"]  # scale upside down
-    copied: Float[np.ndarray, " rater"]  # from another rater
+    copied: Float[np.ndarray, " rater"]  # from another rater, or agreed with one
     source: Int[np.ndarray, " rater"]  # whose ballots the copied ones are nearest to, -1 nobody's
 
     @property
@@ -201,10 +226,20 @@ def reliability(
     uniform = ballot_table(np.zeros_like(scored[:1]), seat(ballots), ballots.rank)
     honest = leave_one_out(per_rater(table, ballots), who)
     against = lambda log: np.where(np.diff(ballots.start) > 0, log - honest, 0.0)
-    copies, source = copied(ballots, left_out_ballots(table, ballots, who), rng=rng)
+    calm = ballot_table(capped(scored, individual.pairs.prompt), seat(ballots), ballots.rank)
+    copies, source = copied(ballots, left_out_ballots(calm, ballots, who), rng=rng)
     return Reliability(
         against(per_rater(uniform, ballots)[:, 0]),
         against(leave_one_out(per_rater(turned, ballots), who)),
         copies,
         source,
     )
+
+# %% ../nbs/90_reliability.ipynb #5e1c0a79
+def averaged(
+    found: Sequence[Reliability],  # of the same raters, each by another model
+) -> Reliability:
+    "Mean evidence; sources as of the model that sees the clearest copy."
+    mean = {story: np.mean([getattr(one, story) for one in found], axis=0) for story in STORIES}
+    clearest = np.argmax([one.copied for one in found], axis=0)
+    return Reliability(**mean, source=np.choose(clearest, [one.source for one in found]))

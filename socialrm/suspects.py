@@ -20,7 +20,7 @@ from jaxtyping import Float
 from .ballots import Ballots, Contests
 from .electorates import Electorate
 from .influence import MOST_TALLIES, Influence, Tallies, leaving, owners, shapley, without
-from .reliability import SUSPECT, Reliability, reliability
+from .reliability import SUSPECT, Reliability, averaged, reliability
 
 # %% ../nbs/95_suspects.ipynb #a570b665
 MOST_PLACES = 20_000_000  # of all ballots: beyond, raters are not judged
@@ -46,7 +46,7 @@ def rater_tallies(
 # %% ../nbs/95_suspects.ipynb #9520e4dd
 def judge_raters(
     ballots: Ballots,  # of all raters
-    learned: Any,  # individual model, mean, sigma and temperature of the raters
+    learned: Any,  # individual models, mean, sigma and temperature of the raters
     tallies: Tallies | None,  # that saw all contests
     rule: str,  # of the run, a name
     *,
@@ -55,8 +55,9 @@ def judge_raters(
     "Reliability and influence of every rater; nothing where there are too many."
     if ballots.rank.size > MOST_PLACES or ballots.n_raters < 2:
         return [], {}
-    about = learned.mean, learned.sigma, float(np.mean(learned.voters.temperature))
-    found = reliability(learned.individual, ballots, *about, rng=rng)
+    heat = float(np.mean(learned.voters.temperature))
+    each = [(one.individual, ballots, one.mean, one.sigma, heat) for one in (learned, *learned.others)]
+    found = averaged([reliability(*about, rng=rng) for about in each])
     asked = tallies is not None and len(tallies.found) > 0
     moves = shapley(tallies.found, rule, rng=rng) if asked else None
     alone = leaving(tallies.found, rule) if asked else None
@@ -116,21 +117,26 @@ def suspect_table(
         return "", []
     with path.open(newline="", encoding="utf-8") as lines:
         rows = [row for row in csv.DictReader(lines) if row["story"] != "honest"][:most]
-    if not said["suspects"]:
-        return f"None of {said['raters']:,} raters is suspected.", rows
-    counts = [f"{said[s]:,} {how}" for s, how in HOW.items() if said[s]]
-    words = f"{said['suspects']:,} of {said['raters']:,} raters are suspected: {', '.join(counts)}."
+    n, of = said["suspects"], f"of {said['raters']:,} raters"
+    if not n:
+        return f"None {of} is suspected.", rows
+    counts = [f"{said[s]:,} {how[said[s] > 1]}" for s, how in HOW.items() if said[s]]
+    words = f"{n:,} {of} {'are' if n > 1 else 'is'} suspected: {', '.join(counts)}."
     changed = said.get("winners_changed_without_suspects")
     if changed is not None:
-        words += f" Without them the winner changes in {changed:,} contest{'' if changed == 1 else 's'} (by {said['influence_rule']})."
+        left = f" Without {'them' if n > 1 else 'this rater'} the winner changes"
+        words += f"{left} in {changed:,} contest{'' if changed == 1 else 's'} (by {said['influence_rule']})."
     return words, rows
 
 
-# story -> what such raters do
+# story -> what such a rater does, what such raters do
 HOW = {
-    "random": "rank as if at random",
-    "reversed": "as if upside down",
-    "copied": "agree with somebody more than taste explains",
+    "random": ("ranks as if at random", "rank as if at random"),
+    "reversed": ("ranks as if upside down", "rank as if upside down"),
+    "copied": (
+        "agrees with somebody more than taste explains",
+        "agree with somebody more than taste explains",
+    ),
 }
 
 # %% ../nbs/95_suspects.ipynb #14b142be
@@ -151,10 +157,11 @@ def influence_table(
     words, n = "", said.get("decide_alone")
     if n is not None:
         most_moved = f", {said['most_moved_alone']:.1%} of all pairs at most" if n else ""
-        words = f"{n:,} of {said['raters']:,} raters would each move the order by leaving{most_moved}. "
-    words += (
-        f"The Shapley value of {said['influence_clear']:,} is clearly not 0 (by {said['influence_rule']})."
-    )
+        many = f"{n:,}" if n else "None"
+        words = f"{many} of {said['raters']:,} raters would{' each' if n > 1 else ''} move the order by leaving{most_moved}. "
+    clear = said["influence_clear"]
+    have = f"{clear:,} raters have" if clear > 1 else "1 rater has" if clear else "No rater has"
+    words += f"{have} a Shapley value that is clearly not 0 (by {said['influence_rule']})."
     percent = lambda text: f"{float(text):.1%}" if text else ""
     short = lambda row: {"shapley": f"{float(row['shapley']):+.4f}", "error": f"{float(row['error']):.4f}"}
     return words, [row | short(row) | {"alone": percent(row.get("alone"))} for row in rows]

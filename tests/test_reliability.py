@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from socialrm.dishonest import click, turn
+from socialrm.ballots import make_ballots
+from socialrm.dishonest import click, collude, turn
 from socialrm.individual import IndividualConfig
 from socialrm.influence import Tallies, leaving, orders, shapley
 from socialrm.pipeline import RunConfig, run
-from socialrm.populations import tennessee
-from socialrm.reliability import ballot_table, copied, leave_one_out, left_out_ballots, reversal
+from socialrm.populations import mallows_mixture, tennessee
+from socialrm.reliability import (
+    SUSPECT,
+    ballot_table,
+    capped,
+    copied,
+    leave_one_out,
+    left_out_ballots,
+    reversal,
+)
 from socialrm.suspects import named
 from socialrm.training import Optimisation
 
@@ -64,8 +73,6 @@ def test_evidence_against_honest_raters_is_an_e_value():
 
 
 def test_reversal_turns_ties_and_short_ballots():
-    from socialrm.ballots import make_ballots
-
     ballots = make_ballots([("a", "p", [["x", "y"], "z"]), ("b", "p", ["x", "y", "z", "w"])])
     other = reversal(ballots)
     np.testing.assert_array_equal(other.rank, [[0, 1, 1, -1], [0, 1, 2, 3]])
@@ -89,6 +96,70 @@ def test_identical_types_are_no_copies():
     np.testing.assert_allclose(predicted, 0.0, atol=1e-6)  # the other prompt tells the type
     evidence, _ = copied(ballots, predicted, rng=np.random.default_rng(0))
     assert (evidence < 0).all()
+
+
+def scores(raters, items, levels, rng):
+    """Raters who score at random in few levels: given which of them are tied, every order is as likely."""
+    return np.floor(rng.standard_normal((raters, items)) * levels / 4).astype(int)
+
+
+def as_ballots(told):
+    """One ballot for each row of scores, tied where scores are."""
+    tiers = lambda row: [[f"c{i}" for i in np.flatnonzero(row == level)] for level in np.unique(row)[::-1]]
+    single = lambda tier: tier[0] if len(tier) == 1 else tier
+    return make_ballots([(f"r{i:03}", "p", [single(t) for t in tiers(row)]) for i, row in enumerate(told)])
+
+
+@pytest.mark.parametrize("levels", [2, 8, 50])
+def test_ties_hide_no_copy_and_accuse_nobody(levels):
+    """Ten of 200 raters copy another, ties and all; that the others tie is no evidence."""
+    rng = np.random.default_rng(levels)
+    told = scores(200, 25, levels, rng)
+    told[:10] = told[10:20]
+    ballots = as_ballots(told)
+    table = ballot_table(np.zeros((1, 25), np.float32), ballots.completion, ballots.rank)
+    evidence, source = copied(ballots, left_out_ballots(table, ballots, np.array([-1])), rng=rng)
+    assert (evidence[20:] > SUSPECT).mean() <= 0.01
+    if levels > 2:  # hundreds of pairs are tied there, and each costs a copy half a chance
+        assert (evidence[:20] > SUSPECT).all()
+        np.testing.assert_array_equal(source[:10], np.arange(10, 20))
+
+
+def test_who_breaks_the_ties_of_another_is_a_copy_still():
+    rng = np.random.default_rng(0)
+    told = scores(60, 25, 12, rng)
+    told[0] = 100 * told[1] + rng.permutation(25)  # rater 1's order, without its ties
+    assert len(np.unique(told[1])) < 20
+    ballots = as_ballots(told)
+    plain = ballot_table(np.zeros((1, 25), np.float32), ballots.completion, ballots.rank)
+    evidence, source = copied(ballots, left_out_ballots(plain, ballots, np.array([-1])), rng=rng)
+    assert evidence[0] > SUSPECT and source[0] == 1
+    assert (evidence[2:] < 0).all()
+
+
+def test_a_group_that_the_density_has_learned_is_found_all_the_same():
+    """A fifth voter, surer than all others, who says what the colluders say."""
+    honest, rng = mallows_mixture(200, key=jax.random.key(0)), np.random.default_rng(0)
+    ballots, where = honest.ballots, honest.ballots.contests()
+    types = [np.concatenate([o[t] for o in honest.orders.values()]) for t in range(4)]
+    agreed = rng.random((8, 6)).argsort(axis=1)
+    grid = np.zeros((8, len(ballots.vocabulary.completions)))
+    np.put_along_axis(grid, where.completion, agreed, axis=1)
+    spoilt = collude(ballots, np.arange(20), agreed=grid, rng=rng)
+    prompt = np.repeat(np.arange(8), 6)
+    centres = np.vstack([-0.6 * np.array(types), -4.0 * agreed.ravel()]).astype(np.float32)
+    pair = np.zeros(len(ballots.vocabulary.completions), int)
+    pair[where.completion.ravel()] = np.arange(48)
+    bad = np.arange(200) < 20
+
+    def evidence(voters):
+        table = ballot_table(voters, pair[spoilt.completion], spoilt.rank)
+        left_out = left_out_ballots(table, spoilt, np.full(5, -1))
+        return copied(spoilt, left_out, rng=np.random.default_rng(0))[0]
+
+    assert not (evidence(centres)[bad] > SUSPECT).any()  # no surprise to a density that has learned them
+    calm = evidence(capped(centres, prompt))
+    assert (calm[bad] > SUSPECT).all() and (calm[~bad] < SUSPECT).all()
 
 
 def test_a_turned_rater_is_turned_back():
