@@ -81,7 +81,7 @@ def _alike(models, voters):
         and not np.ndim(voters.temperature)
     )
 
-
+# %% ../nbs/84_counting.ipynb #55245c44
 def count(
     individual: Any,  # the electorate's model, or its members'; see `listen`
     voters: Electorate,  # who votes

@@ -107,7 +107,7 @@ def whole(
     "A copy of every array on each device."
     return _constrain(tree, lambda x, size: P())
 
-
+# %% ../nbs/80_devices.ipynb #6c87ef47
 def laid(
     tree: Any,  # of arrays
     sharded: bool,  # split each array along its first axis that the devices divide; otherwise copy it

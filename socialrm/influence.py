@@ -112,7 +112,7 @@ class Influence:
     error: Float[np.ndarray, " rater"]  # standard error of the value, over orders of arrival
     rule: str  # that was applied
 
-
+# %% ../nbs/91_influence.ipynb #81aa6336
 def shapley(
     tallies: list[Float[np.ndarray, "rater candidate candidate"]],  # of each contest: row above column
     rule: str,  # a name

@@ -35,12 +35,8 @@ CONTESTS = 16  # of a block that stays in the processor's cache
 class Tallies:
     "Sums over the voters so far; 0 in padding."
 
-    above: Int[
-        np.ndarray, "contest candidate candidate"
-    ]  # voters, or their weight, who put the row above the column
-    places: Int[
-        np.ndarray, "contest candidate place"
-    ]  # voters, or their weight, who put the candidate in the place
+    above: Int[np.ndarray, "contest candidate candidate"]  # voters, or weight, with the row above the column
+    places: Int[np.ndarray, "contest candidate place"]  # voters, or weight, with the candidate in the place
     where: Bool[np.ndarray, "contest candidate"]  # False is padding
     voters: float = 0  # how many, or their weight
 
@@ -61,12 +57,8 @@ class Tallies:
 
     def add(
         self,
-        above: Int[
-            Array, "contest candidate candidate"
-        ],  # voters of the chunk who put the row above the column
-        places: Int[
-            Array, "contest candidate place"
-        ],  # voters of the chunk who put the candidate in the place
+        above: Int[Array, "contest candidate candidate"],  # of the chunk, with the row above the column
+        places: Int[Array, "contest candidate place"],  # of the chunk, with the candidate in the place
         voters: float,  # of the chunk, or their weight
     ) -> None:
         "Take in a chunk."
