@@ -5,7 +5,7 @@ completions the best of n by each objective is taken, n up to 1,000: its proxy r
 completions, and its length are rows of `benchmarks/results/overoptimisation.csv` (world, objective, seed, figure, n, value). The gold reward
 has a part that no reward model sees. In the world `shared error` the length of the compared completions goes with that part, as when careful
 writers write more, so every member learns that longer is better; in `own errors` it does not, and nothing but noise and few comparisons
-misleads. In what is drawn, length means nothing, spreads wider, and costs gold beyond two standard deviations. The worlds differ in that one
+misleads. In what is drawn, length means nothing and spreads wider; everywhere it costs gold beyond 1.5 standard deviations of the lengths compared. The worlds differ in that one
 correlation; their constants were chosen on seeds 100 and above. A stopped run goes on where it was; `--minutes` stops one.
 `--readme` writes the table of benchmarks/README.md and computes nothing.
 """

@@ -190,18 +190,17 @@ def main():
         RESULTS.write_text(",".join(COLUMNS) + "\n")
     stored = [] if asked.show else csv.DictReader(RESULTS.open(newline=""))
     done = {(r["data"], r["plant"], r["seed"]) for r in stored}
-    for seed in range(first, last + 1):
-        for data in asked.data or CASES:
-            for plant in CASES[data]:
-                if (data, plant, str(seed)) in done or ((data, plant) in EXTRA and not asked.all):
-                    continue
-                if time.monotonic() - begun > 60 * asked.minutes:
-                    return
-                rows = [(data, plant, seed, f, f"{float(v):.5g}") for f, v in measure(data, plant, seed)]
-                print(data, plant, seed, *(f"{row[3]} {row[4]}" for row in rows), sep="  ", flush=True)
-                if not asked.show:
-                    with RESULTS.open("a", newline="") as lines:
-                        csv.writer(lines, lineterminator="\n").writerows(rows)
+    cases = [(s, d, p) for s in range(first, last + 1) for d in asked.data or CASES for p in CASES[d]]
+    for seed, data, plant in sorted(cases, key=lambda case: case[2] == "none"):  # clean data last
+        if (data, plant, str(seed)) in done or ((data, plant) in EXTRA and not asked.all):
+            continue
+        if time.monotonic() - begun > 60 * asked.minutes:
+            return
+        rows = [(data, plant, seed, f, f"{float(v):.5g}") for f, v in measure(data, plant, seed)]
+        print(data, plant, seed, *(f"{row[3]} {row[4]}" for row in rows), sep="  ", flush=True)
+        if not asked.show:
+            with RESULTS.open("a", newline="") as lines:
+                csv.writer(lines, lineterminator="\n").writerows(rows)
 
 
 if __name__ == "__main__":
