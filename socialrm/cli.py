@@ -17,18 +17,38 @@ from . import commands
 from socialrm.shell import (
     BatchSize,
     Cache,
+    CheckpointEvery,
     Device,
+    Devices,
+    Distributed,
     Encoder,
     File,
+    Force,
     Group,
+    Interpretation,
+    Kernel,
     Layout,
+    MinSupport,
+    Normalise,
+    Orders,
     Out,
     Progress,
     Rater,
+    Ratings,
+    Resume,
     RuleName,
+    RunFolder,
     Seats,
+    Seed,
+    Seeds,
+    SocialMembers,
     Split,
+    Steps,
+    Target,
     Unranked,
+    Voters,
+    Voting,
+    Weights,
     load_ratings,
     load_run,
     output,
@@ -126,73 +146,77 @@ def _shares(path):
 
     return read_shares(path)
 
+# %% ../nbs/41_cli.ipynb #271b4cb0
+def _check(out, force, resume):
+    "Refuse a folder that a run must not write to; say where one goes on."
+    from socialrm.folders import check_folder
+
+    check_folder(out, force=force, resume=resume)
+    if (out / "checkpoints" / "run.json").exists() and not force:
+        typer.echo(f"{out}: going on with the run begun there", err=True)
+
+
+def _prepared(ballots, shares, reader):
+    "Ballots with their groups' known shares, and with vectors of their texts."
+    if shares is not None:
+        from socialrm.groups import post_stratify
+
+        ballots = post_stratify(ballots, shares)
+    if reader is not None:
+        from socialrm.embeddings import with_embeddings
+
+        ballots = with_embeddings(ballots, reader)
+    return ballots
+
+
+def _train(ballots, config, how):
+    "The run, with a bar for each training."
+    from socialrm import pipeline
+
+    lengths = {"individual": config.individual, "social": config.social, "vanilla": config.social}
+    progress = Progress({stage: part.optimisation.steps for stage, part in lengths.items()})
+    pipeline.run(ballots, config, progress=progress, **how)
+    progress.close()
+
 # %% ../nbs/41_cli.ipynb #dcc8759b
 @app.command()
 def run(
-    ratings: Annotated[
-        str | None, typer.Argument(help="a file, or a data set's name; default: Tennessee")
-    ] = None,
+    ratings: Ratings = None,
     rule: RuleName = "borda",
     seats: Seats = None,
-    normalise: Annotated[
-        Literal["range", "sum", "deviation", "none"],
-        typer.Option(help="how cardinal rules make voters' rewards comparable"),
-    ] = "range",
-    target: Annotated[
-        Literal["order", "probability", "log_probability", "win_rate"],
-        typer.Option(help="what the social model learns; all but order are for lotteries"),
-    ] = "order",
-    out: Annotated[Path, typer.Option(help="folder of the run")] = Path("runs/run"),
-    seed: Annotated[int, typer.Option(help="same seed, same files")] = 0,
-    force: Annotated[
-        bool, typer.Option("--force", help="start anew, also in a folder that is not empty")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="fail where no run was interrupted")] = False,
-    checkpoint_every: Annotated[
-        float, typer.Option(min=0, help="seconds between two checkpoints of a training")
-    ] = 10.0,
-    electorate: Annotated[Literal["auto", "completed", "simulated"], typer.Option(help="who votes")] = "auto",
-    orders: Annotated[Literal["sampled", "modal"], typer.Option(help="how voters order")] = "sampled",
-    interpretation: Annotated[
-        Literal["ids", "tokens", "embeddings"], typer.Option(help="how completions are read")
-    ] = "ids",
+    normalise: Normalise = "range",
+    target: Target = "order",
+    out: RunFolder = Path("runs/run"),
+    seed: Seed = 0,
+    force: Force = False,
+    resume: Resume = False,
+    checkpoint_every: CheckpointEvery = 10.0,
+    electorate: Voting = "auto",
+    orders: Orders = "sampled",
+    interpretation: Interpretation = "ids",
     encoder: Encoder = None,
-    kernel: Annotated[
-        bool, typer.Option("--kernel", help="social and vanilla rewards by a Gaussian process over texts")
-    ] = False,
+    kernel: Kernel = False,
     device: Device = "auto",
     batch_size: BatchSize = 64,
     cache: Cache = None,
-    voters: Annotated[int | None, typer.Option(min=1, help="voters of a simulated electorate")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="training steps of the individual model")] = None,
+    voters: Voters = None,
+    steps: Steps = None,
     unranked: Unranked = "unknown",
     layout: Layout = None,
     rater_column: Rater = None,
     group_column: Group = None,
     split: Split = None,
-    weights: Annotated[Path | None, typer.Option(help="CSV of known group shares: group, share")] = None,
-    min_support: Annotated[
-        float | None, typer.Option(min=0, max=1, help="support of a pair that is written; default 0.9")
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="trainings that an order has to hold in; each takes as long")
-    ] = None,
-    social_members: Annotated[
-        int, typer.Option(min=1, help="social models trained at once, for cautious scores")
-    ] = 1,
-    devices: Annotated[int, typer.Option(min=0, help="that share raters and voters; 0: all")] = 1,
-    distributed: Annotated[
-        bool, typer.Option("--distributed", help="one of several processes, found as JAX finds them")
-    ] = False,
+    weights: Weights = None,
+    min_support: MinSupport = None,
+    seeds: Seeds = None,
+    social_members: SocialMembers = 1,
+    devices: Devices = 1,
+    distributed: Distributed = False,
 ) -> None:
     "Ratings in, a folder out: social orders and pairs, both models, and a report. An interrupted run goes on."
-    from socialrm.folders import check_folder
-
     first = prepare(distributed)
     if first:
-        check_folder(out, force=force, resume=resume)
-        if (out / "checkpoints" / "run.json").exists() and not force:
-            typer.echo(f"{out}: going on with the run begun there", err=True)
+        _check(out, force, resume)
     interpretation = "embeddings" if encoder or kernel else interpretation
     shares = _shares(weights)  # read before anything takes long
     sure = {"min_support": min_support, "seeds": seeds}
@@ -204,21 +228,9 @@ def run(
     read_as = {"layout": layout, "rater": rater_column, "group": group_column, "split": split}
     ballots, report = load_ratings(ratings, unranked=unranked, **read_as)
     typer.echo(str(ballots if report is None else report), err=True)
-    from socialrm import pipeline
-
-    if shares is not None:
-        from socialrm.groups import post_stratify
-
-        ballots = post_stratify(ballots, shares)
-    if interpretation == "embeddings":
-        from socialrm.embeddings import with_embeddings
-
-        ballots = with_embeddings(ballots, text_encoder(encoder, device, batch_size, cache))
-    lengths = {"individual": config.individual, "social": config.social, "vanilla": config.social}
-    progress = Progress({stage: part.optimisation.steps for stage, part in lengths.items()})
-    how = {"force": force, "resume": resume, "every": checkpoint_every}
-    pipeline.run(ballots, config, out=out, report=report, progress=progress, **how)
-    progress.close()
+    reader = text_encoder(encoder, device, batch_size, cache) if interpretation == "embeddings" else None
+    how = {"out": out, "report": report, "force": force, "resume": resume, "every": checkpoint_every}
+    _train(_prepared(ballots, shares, reader), config, how)
     if first:
         _summarise(out, rule)
 

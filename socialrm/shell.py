@@ -4,8 +4,10 @@
 
 # %% auto #0
 __all__ = ['File', 'RuleName', 'Seats', 'Out', 'Unranked', 'Layout', 'Rater', 'Group', 'Split', 'Encoder', 'Device', 'BatchSize',
-           'Cache', 'load_ratings', 'output', 'check_folder', 'text_encoder', 'load_run', 'prepare', 'Progress',
-           'plain', 'top']
+           'Cache', 'Ratings', 'Normalise', 'Target', 'Voting', 'Orders', 'Voters', 'Weights', 'MinSupport', 'Seeds',
+           'Interpretation', 'Kernel', 'RunFolder', 'Seed', 'Force', 'Resume', 'CheckpointEvery', 'Steps',
+           'SocialMembers', 'Devices', 'Distributed', 'load_ratings', 'output', 'check_folder', 'text_encoder',
+           'load_run', 'prepare', 'Progress', 'plain', 'top']
 
 # %% ../nbs/75_shell.ipynb #3a8e6a0c
 """Options, ratings, runs and progress for the commands."""
@@ -44,6 +46,46 @@ Encoder = Annotated[
 Device = Annotated[str, typer.Option(help="where the encoder runs: auto, cpu, cuda, ...")]
 BatchSize = Annotated[int, typer.Option(min=1, help="texts that the encoder reads at a time")]
 Cache = Annotated[Path | None, typer.Option(help="folder that keeps embeddings; default: the user's cache")]
+
+# %% ../nbs/75_shell.ipynb #f10b3649
+Ratings = Annotated[str | None, typer.Argument(help="a file, or a data set's name; default: Tennessee")]
+Normalise = Annotated[
+    Literal["range", "sum", "deviation", "none"],
+    typer.Option(help="how cardinal rules make voters' rewards comparable"),
+]
+Target = Annotated[
+    Literal["order", "probability", "log_probability", "win_rate"],
+    typer.Option(help="what the social model learns; all but order are for lotteries"),
+]
+Voting = Annotated[Literal["auto", "completed", "simulated"], typer.Option(help="who votes")]
+Orders = Annotated[Literal["sampled", "modal"], typer.Option(help="how voters order")]
+Voters = Annotated[int | None, typer.Option(min=1, help="voters of a simulated electorate")]
+Weights = Annotated[Path | None, typer.Option(help="CSV of known group shares: group, share")]
+MinSupport = Annotated[
+    float | None, typer.Option(min=0, max=1, help="support of a pair that is written; default 0.9")
+]
+Seeds = Annotated[
+    int | None, typer.Option(min=1, help="trainings that an order has to hold in; each takes as long")
+]
+
+# %% ../nbs/75_shell.ipynb #83943915
+Interpretation = Annotated[
+    Literal["ids", "tokens", "embeddings"], typer.Option(help="how completions are read")
+]
+Kernel = Annotated[
+    bool, typer.Option("--kernel", help="social and vanilla rewards by a Gaussian process over texts")
+]
+RunFolder = Annotated[Path, typer.Option(help="folder of the run")]
+Seed = Annotated[int, typer.Option(help="same seed, same files")]
+Force = Annotated[bool, typer.Option("--force", help="start anew, also in a folder that is not empty")]
+Resume = Annotated[bool, typer.Option("--resume", help="fail where no run was interrupted")]
+CheckpointEvery = Annotated[float, typer.Option(min=0, help="seconds between two checkpoints of a training")]
+Steps = Annotated[int | None, typer.Option(min=1, help="training steps of the individual model")]
+SocialMembers = Annotated[int, typer.Option(min=1, help="social models trained at once, for cautious scores")]
+Devices = Annotated[int, typer.Option(min=0, help="that share raters and voters; 0: all")]
+Distributed = Annotated[
+    bool, typer.Option("--distributed", help="one of several processes, found as JAX finds them")
+]
 
 # %% ../nbs/75_shell.ipynb #6c280f62
 def load_ratings(
