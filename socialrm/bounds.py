@@ -87,10 +87,10 @@ def bounds(
     margin = known - known.T
     return Bounds(margin - open_, margin + open_, mean(low), mean(high))
 
-# %% ../nbs/56_bounds.ipynb #8324766c
+# %% ../nbs/56_bounds.ipynb #90a6fa12
 MOST = 40  # candidates of a contest that is looked at
 
-# %% ../nbs/56_bounds.ipynb #90a6fa12
+
 def settled(
     ballots: Ballots,  # incomplete
     *,

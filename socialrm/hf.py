@@ -84,23 +84,18 @@ class SocialHead(torch.nn.Module):
         h = h + self.narrow(torch.nn.functional.gelu(self.widen(h), approximate="tanh"))
         return (self.gain(self.norm(self.prompt(read(prompt)))) * self.utility(h)).sum(dim=-1)
 
-# %% ../nbs/55_hf.ipynb #8956a8d6
-class SocialRewardModel(PreTrainedModel):
-    "A frozen encoder under a head: one logit, the social reward; higher is better."
+# %% ../nbs/55_hf.ipynb #f4190533
+class _Texts(PreTrainedModel):
+    "A frozen encoder, and what it makes of tokens."
 
     config_class = SocialRewardConfig
 
-    def __init__(
-        self,
-        config: SocialRewardConfig,  # sizes of encoder and head
-    ):
+    def __init__(self, config):
         super().__init__(config)
         said = dict(config.encoder)
         self.encoder = AutoModel.from_config(AutoConfig.for_model(said.pop("model_type"), **said))
         self.encoder.requires_grad_(False)
-        self.head = SocialHead(**config.head)
         self.register_buffer("classes", torch.zeros(config.vocabulary, 7))
-        self.post_init()
 
     def _init_weights(self, module):
         "Nothing: weights come from a run."
@@ -118,12 +113,24 @@ class SocialRewardModel(PreTrainedModel):
     ) -> torch.Tensor:  # "text embedding"
         "Embedding and counts of texts."
         counted = [count_tokens(row, self.classes.cpu().numpy()) for row in ids]
-        device = self.head.centre.device
+        device = self.classes.device
         rows, mask = (x.to(device) for x in wrap(ids, self.config.around, self.config.tokens, 0))
         with torch.no_grad():
             hidden = self.encoder(input_ids=rows, attention_mask=mask).last_hidden_state
         embedded = pool(hidden, mask, Reading(*self.config.reading))
         return torch.cat([embedded, torch.from_numpy(np.stack(counted)).to(embedded)], dim=1)
+
+# %% ../nbs/55_hf.ipynb #8956a8d6
+class SocialRewardModel(_Texts):
+    "A frozen encoder under a head: one logit, the social reward; higher is better."
+
+    def __init__(
+        self,
+        config: SocialRewardConfig,  # sizes of encoder and head
+    ):
+        super().__init__(config)
+        self.head = SocialHead(**config.head)
+        self.post_init()
 
     def forward(
         self,

@@ -178,10 +178,10 @@ def _write_impact(run, path):
                     names = cell(prompt), rule, cell(run.contests.names(contest)[winner])
                     table.writerow([*names, share])
 
-# %% ../nbs/44_runs.ipynb #63cc112a
+# %% ../nbs/44_runs.ipynb #6fa609be
 ROWS = 4_096  # scored at a time
 
-# %% ../nbs/44_runs.ipynb #6fa609be
+
 @dataclass(frozen=True, eq=False)
 class LoadedRun:
     "A finished run, ready to score."

@@ -108,11 +108,7 @@ class VariationalModel(nnx.Module):
         shown: Bool[Array, " comparison"],  # which are read
     ) -> tuple[Float[Array, " latent"], Float[Array, " latent"]]:
         "Mean and log deviations of one rater's posterior, from the comparisons shown."
-        vectors = self.item(item)
-        swapped = jnp.concatenate([vectors[:, 1], vectors[:, 0]], axis=-1)
-        read = lambda pair: self.pair[1](nnx.gelu(self.pair[0](pair)))
-        each = won[:, None] * read(vectors.reshape(len(item), -1)) + (1 - won[:, None]) * read(swapped)
-        count = shown.sum()
+        each, count = _pairs(self, item, won), shown.sum()
         mean = jnp.where(shown[:, None], each, 0.0).sum(axis=0) / jnp.maximum(count, 1)
         pooled = jnp.append(mean, jnp.log1p(count.astype(jnp.float32)))
         return jnp.split(self.posterior(nnx.gelu(self.pooled(pooled))), 2)
@@ -128,14 +124,20 @@ class VariationalModel(nnx.Module):
             stream = nnx.gelu(layer(stream))
         return self.out(stream)[:, 0]
 
-    def log_prior(
-        self,
-        z: Float[Array, " latent"],  # representation
-    ) -> Float[Array, ""]:
-        "Of the learned mixture, less the constant."
-        away = (z - self.centre[...]) / jnp.exp(self.log_spread[...])
-        each = -0.5 * (away**2).sum(axis=-1) - self.log_spread[...].sum(axis=-1)
-        return jax.nn.logsumexp(each + jax.nn.log_softmax(self.share[...]))
+# %% ../nbs/59_variational.ipynb #c969ca2d
+def _pairs(model, item, won):
+    "Embeddings of comparisons; of a tie, the mean of both ways round."
+    vectors = model.item(item)
+    swapped = jnp.concatenate([vectors[:, 1], vectors[:, 0]], axis=-1)
+    read = lambda pair: model.pair[1](nnx.gelu(model.pair[0](pair)))
+    return won[:, None] * read(vectors.reshape(len(item), -1)) + (1 - won[:, None]) * read(swapped)
+
+
+def _log_prior(model, z):
+    "Of the learned mixture, less the constant."
+    away = (z - model.centre[...]) / jnp.exp(model.log_spread[...])
+    each = -0.5 * (away**2).sum(axis=-1) - model.log_spread[...].sum(axis=-1)
+    return jax.nn.logsumexp(each + jax.nn.log_softmax(model.share[...]))
 
 # %% ../nbs/59_variational.ipynb #4c65b5b0
 def elbo(
@@ -161,7 +163,7 @@ def elbo(
         gap = reward[:, 0] - reward[:, 1]
         loss = -(won * jax.nn.log_sigmoid(gap) + (1 - won) * jax.nn.log_sigmoid(-gap))
         worth = jnp.minimum(n, config.pairs) / n
-        divergence = -0.5 * (noise**2).sum() - log_spread.sum() - model.log_prior(z)
+        divergence = -0.5 * (noise**2).sum() - log_spread.sum() - _log_prior(model, z)
         return worth * jnp.where(there, loss, 0.0).sum(), divergence
 
     loss, divergence = jax.vmap(terms)(
