@@ -17,39 +17,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from short_run import FILES, short  # noqa: E402
+
 RESULTS = Path(__file__).parent / "results"
-FILES = (
-    "social_orders.csv",
-    "social_pairs.jsonl",
-    "voters.npz",
-    "individual.safetensors",
-    "social.safetensors",
-    "vanilla_orders.csv",
-    "contests.csv",
-    "config.json",
-    "metrics.json",
-    "metrics.jsonl",
-    "pairs.json",
-)
 COLUMNS = ("configuration", "seed", "run", "kill", "aimed_at", "of", "killed_in", "same_bytes")
 
 
 def small():
     """Every stage there is, small: two members, a trial, checkpoints at every chunk."""
-    from socialrm.architecture import Architecture
-    from socialrm.individual import IndividualConfig
-    from socialrm.pipeline import RunConfig
-    from socialrm.social import SocialConfig
-    from socialrm.training import Optimisation
-
-    sizes = Architecture(width=8, heads=2, blocks=1, hidden=8, features=8)
-    individual = IndividualConfig(sizes, optimisation=Optimisation(steps=60, chunk=20, batch=16))
-    social = SocialConfig(sizes, optimisation=Optimisation(steps=90, chunk=30, batch=64, learning_rate=1e-2))
-    config = RunConfig(individual=individual, social=social, voters=200, members=2, resamples=20)
-    return replace(config, compare=("plurality",))
+    return short(60, 20, 90, 30, voters=200, members=2, resamples=20, compare=("plurality",))
 
 
 def child(folder):

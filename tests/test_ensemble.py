@@ -19,10 +19,7 @@ from socialrm.runs import load
 from socialrm.social import SocialConfig, train_reward
 from socialrm.training import Optimisation
 
-
-@pytest.fixture(autouse=True)
-def strict_numerics():
-    """Training as it runs: optax's adamw promotes its step count."""
+pytestmark = pytest.mark.trains
 
 
 SHORT = Optimisation(steps=60, chunk=20, batch=512, learning_rate=1e-2, weight_decay=0.0)

@@ -4,10 +4,9 @@ import csv
 import json
 from dataclasses import replace
 
-import jax
 import numpy as np
 import pytest
-from test_pipeline import SHORT
+from short_run import short
 from typer.testing import CliRunner
 
 from socialrm.ballots import make_ballots
@@ -18,12 +17,9 @@ from socialrm.readers import read
 from socialrm.runs import load
 from socialrm.writers import write_csv
 
+pytestmark = pytest.mark.trains
 
-@pytest.fixture(autouse=True)
-def strict_numerics():
-    """Models and optimisers mix counts with floats as their libraries do."""
-    with jax.debug_key_reuse(True):
-        yield
+SHORT = short(voters=200)
 
 
 def ballots(n=60):

@@ -16,17 +16,12 @@ from socialrm.masking import FAILING, Masking
 from socialrm.populations import tennessee
 from socialrm.training import Optimisation
 
+pytestmark = pytest.mark.trains
+
 QUICK = IndividualConfig(
     Architecture(width=8, heads=2, blocks=2, hidden=8, features=8),
     optimisation=Optimisation(steps=20, chunk=20, batch=16),
 )
-
-
-@pytest.fixture(autouse=True)
-def strict_numerics():
-    """Models and optimisers mix counts with floats as their libraries do; losses and rules are tested strictly."""
-    with jax.debug_key_reuse(True):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -7,44 +7,19 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from short_run import FILES, short
 
 from socialrm import populations
 from socialrm.aggregation import aggregate
-from socialrm.architecture import Architecture
 from socialrm.ballots import make_ballots
 from socialrm.diagnostics import order_shares, total_variation
 from socialrm.electorates import profile
-from socialrm.individual import IndividualConfig
 from socialrm.pipeline import RunConfig, electorate, learn, run
 from socialrm.runs import load
-from socialrm.social import SocialConfig
-from socialrm.training import Optimisation
 
-SMALL = Architecture(width=8, heads=2, blocks=1, hidden=8, features=8)  # compiles in a third of the time
-SHORT = RunConfig(
-    individual=IndividualConfig(SMALL, optimisation=Optimisation(steps=20, chunk=20, batch=16)),
-    social=SocialConfig(SMALL, optimisation=Optimisation(steps=200, batch=64, learning_rate=1e-2)),
-    voters=200,
-)
-FILES = (
-    "social_orders.csv",
-    "social_pairs.jsonl",
-    "voters.npz",
-    "individual.safetensors",
-    "social.safetensors",
-    "config.json",
-    "metrics.json",
-    "metrics.jsonl",
-    "contests.csv",
-    "pairs.json",
-)
+pytestmark = pytest.mark.trains
 
-
-@pytest.fixture(autouse=True)
-def strict_numerics():
-    """Models and optimisers mix counts with floats as their libraries do; losses and rules are tested strictly."""
-    with jax.debug_key_reuse(True):
-        yield
+SHORT = short(voters=200)
 
 
 @pytest.fixture(scope="module")

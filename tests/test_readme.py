@@ -3,17 +3,11 @@
 import re
 from pathlib import Path
 
-import jax
 import pytest
 
+pytestmark = pytest.mark.trains
+
 README = Path(__file__).parents[1] / "README.md"
-
-
-@pytest.fixture(autouse=True)
-def strict_numerics():
-    """The whole pipeline mixes counts with floats as its libraries do."""
-    with jax.debug_key_reuse(True):
-        yield
 
 
 def test_the_ten_lines_run(capsys):

@@ -27,10 +27,7 @@ from socialrm.reliability import (
 from socialrm.suspects import named
 from socialrm.training import Optimisation
 
-
-@pytest.fixture(autouse=True)
-def strict_numerics():
-    """Training as it runs: optax's adamw promotes its step count."""
+pytestmark = pytest.mark.trains
 
 
 def test_a_run_finds_random_clickers_and_names_nobody(tmp_path):

@@ -14,31 +14,16 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from short_run import FILES, short
 
 from socialrm import checkpoints, populations
-from socialrm.architecture import Architecture
 from socialrm.folders import CheckpointError, asked_for, claim
-from socialrm.individual import IndividualConfig
-from socialrm.pipeline import RunConfig, run
-from socialrm.social import SocialConfig
-from socialrm.training import Optimisation, TrainingError
+from socialrm.pipeline import run
+from socialrm.training import TrainingError
 
-TINY = Architecture(width=8, heads=2, blocks=1, hidden=8, features=8)
-SHORT = RunConfig(
-    individual=IndividualConfig(TINY, optimisation=Optimisation(steps=30, chunk=10, batch=16)),
-    social=SocialConfig(TINY, optimisation=Optimisation(steps=60, chunk=30, batch=64, learning_rate=1e-2)),
-    voters=100,
-    members=1,
-    compare=(),
-    resamples=10,
-)
-FILES = (
-    "social_orders.csv",
-    "social_pairs.jsonl",
-    "voters.npz",
-    "individual.safetensors",
-    "social.safetensors",
-)
+pytestmark = pytest.mark.trains
+
+SHORT = short(30, 10, 60, 30, voters=100, members=1, compare=(), resamples=10)
 CHILD = """
 import os, signal, sys
 from pathlib import Path
@@ -50,13 +35,6 @@ def look(row):
         os.kill(os.getpid(), signal.SIGKILL)
 t.run(t.ballots(), t.SHORT, out=folder, every=0.0, progress=look)
 """
-
-
-@pytest.fixture(autouse=True)
-def strict_numerics():
-    """Models and optimisers mix counts with floats as their libraries do."""
-    with jax.debug_key_reuse(True):
-        yield
 
 
 def ballots(raters=40):

