@@ -9,7 +9,7 @@ __all__ = ['STATES', 'layers', 'strongest_paths', 'schulze', 'split_cycle', 'ran
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from .profiles import in_blocks
+from .profiles import over_sets
 
 # %% ../nbs/16_cycles.ipynb #36017645
 def layers(
@@ -187,12 +187,7 @@ def stable_voting(
     >>> stable_voting(np.array([[[0, 5, -3], [-5, 0, 7], [3, -7, 0]]]))
     array([[ True, False, False]])
     """
-    m = margins.shape[-1]
-    if m > 12:
-        raise ValueError(
-            f"stable_voting goes through all sets of candidates: at most 12, got {m}; split_cycle contains it"
-        )
-    return in_blocks(_stable, margins, 2**m)
+    return over_sets(_stable, margins, "stable_voting", 12, "split_cycle")
 
 
 def _stable(

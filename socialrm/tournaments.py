@@ -15,7 +15,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from .pairwise import reachable
-from .profiles import in_blocks
+from .profiles import in_blocks, over_sets
 
 # %% ../nbs/07_tournaments.ipynb #318a403d
 def subsets(
@@ -224,12 +224,7 @@ def banks(
     >>> banks(np.array([[[0, 1, 1], [-1, 0, 1], [-1, -1, 0]]]))
     array([[ True, False, False]])
     """
-    m = margins.shape[-1]
-    if m > TABLE:
-        raise ValueError(
-            f"banks goes through all sets of candidates: at most {TABLE}, got {m}; uncovered_set contains it"
-        )
-    return in_blocks(_chain_tops, margins, 2**m)
+    return over_sets(_chain_tops, margins, "banks", TABLE, "uncovered_set")
 
 
 def _chain_tops(
