@@ -36,19 +36,19 @@ class TypeMask:
     "Which places stay, and who hardly ranks what."
 
     stays: Bool[np.ndarray, "ballot place"]  # places that are shown
-    rare: Bool[np.ndarray, " rater"]  # the cluster that hardly ranks the chosen items
-    chosen: Bool[np.ndarray, "prompt completion"]  # those items
+    rare: Bool[np.ndarray, " rater"]  # the cluster that hardly ranks the chosen completions
+    chosen: Bool[np.ndarray, "prompt completion"]  # those completions
 
 
 def hide_by_type(
     ballots: Ballots,  # complete
-    share: float = 0.3,  # of each prompt's items that one cluster hardly ranks
+    share: float = 0.3,  # of each prompt's completions that one cluster hardly ranks
     included: tuple[float, float] = (0.1, 0.9),  # how often that cluster ranks them, and the others do
-    clusters: int = 3,  # of raters, by k-means on the other items
+    clusters: int = 3,  # of raters, by k-means on the other completions
     *,
     rng: np.random.Generator,  # decides what is drawn
 ) -> TypeMask:
-    "One cluster of raters, found on the items that stay visible, hardly ranks the others."
+    "One cluster of raters, found on the completions that stay visible, hardly ranks the others."
     contests, v = ballots.contests(), ballots.vocabulary
     place = positions(observed(ballots, contests))
     chosen = np.zeros((len(v.prompts), len(v.completions)), bool)
@@ -90,11 +90,11 @@ def hide_prompts_by_type(
 # %% ../nbs/51_missing.ipynb #5d1c7a04
 def hide_by_liking(
     ballots: Ballots,  # complete
-    included: tuple[float, float] = (0.2, 0.95),  # how often a rater ranks the last item, and the first
+    included: tuple[float, float] = (0.2, 0.95),  # how often a rater ranks the last completion, and the first
     *,
     rng: np.random.Generator,  # decides what is drawn
 ) -> Bool[np.ndarray, "ballot place"]:  # places that stay
-    "The less a rater likes an item, the less likely the rater ranks it."
+    "The less a rater likes a completion, the less likely the rater ranks it."
     low, high = included
     last = np.maximum(ballots.rank.max(axis=1, keepdims=True), 1)
     return ballots.mask & (rng.random(ballots.mask.shape) < high - (high - low) * ballots.rank / last)
