@@ -11,6 +11,7 @@ __all__ = ['HELD', 'SAMPLE', 'CHUNK', 'is_counted', 'part', 'sample', 'count_ran
 # %% ../nbs/84_counting.ipynb #519458de
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,11 +20,11 @@ from jaxtyping import Float, Int
 
 from .aggregation import SocialOrder
 from .ballots import Ballots, Contests
-from .electorates import Electorate, draw
+from .devices import in_order
+from .electorates import Electorate, draw_each
 from .individual import Individual
 from .learning import vote
 from .tallies import VOTERS, Tallies, of_tallies, order_tallies, tally
-from .voices import listen
 
 # %% ../nbs/84_counting.ipynb #60226e2d
 HELD = 100_000  # voters beyond whom rankings are not held, where the rule can do without
@@ -102,14 +103,11 @@ def count(
         if (some.rater >= 0).all():
             raters, rater = np.unique(some.rater, return_inverse=True)
             some, said = replace(some, rater=rater), ballots.subset(raters)
-        voices, chunk_key = listen(models, some), jax.random.fold_in(key, number)
-        for contest, (prompt, candidates) in enumerate(zip(contests.prompt, contests.completion)):
-            drawn = jax.random.fold_in(chunk_key, contest)
-            ranks, _ = draw(voices, some, said, int(prompt), candidates, key=drawn)
-            above, places = count_ranks(ranks, some.weight)
-            totals.above[contest] += above
-            totals.places[contest] += places
-        totals.voters += float(some.weight.sum())
+        own, said_here = partial(jax.random.fold_in, jax.random.fold_in(key, number)), {}
+        for contest, ranks, _ in draw_each(models, some, said, contests, key=own):
+            said_here[contest] = count_ranks(ranks, some.weight)
+        above, places = zip(*in_order(said_here))
+        totals.add(np.stack(above), np.stack(places), float(some.weight.sum()))
     return totals
 
 # %% ../nbs/84_counting.ipynb #ddcab012

@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['AXES', 'make_mesh', 'on_devices', 'device_count', 'shares_devices', 'spread', 'deal', 'whole', 'laid',
-           'join_processes', 'is_first', 'keep_compiled']
+           'join_processes', 'is_first', 'contest_rows', 'alone', 'local', 'from_all', 'in_order', 'keep_compiled']
 
 # %% ../nbs/80_devices.ipynb #93f4e11e
 """A mesh over which raters and voters spread, processes that join it, and a cache of compiled functions."""
 
 # %% ../nbs/80_devices.ipynb #486733b6
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
@@ -22,6 +22,9 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Key
+
+from .checkpoints import from_bytes, to_bytes
 
 # %% ../nbs/80_devices.ipynb #84748d41
 AXES = ("contests", "raters")
@@ -144,6 +147,70 @@ def join_processes() -> int:  # how many there are
 def is_first() -> bool:
     "Whether this process writes files."
     return jax.process_index() == 0
+
+# %% ../nbs/80_devices.ipynb #5e8e9fef
+def contest_rows() -> int:
+    "Rows of the mesh that is set, which share contests; 1 where none is."
+    return dict(jax.sharding.get_abstract_mesh().shape).get(AXES[0], 1)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    "Everything inside runs on one device of this process, whatever the others do."
+    if jax.sharding.get_abstract_mesh().empty:
+        yield
+    else:
+        mine = np.array(jax.local_devices()[:1]).reshape(1, 1)
+        with jax.set_mesh(Mesh(mine, AXES, axis_types=(AxisType.Auto,) * 2)):
+            yield
+
+
+def local(
+    key: Key[Array, "..."],  # keys that lie where the mesh is
+) -> Key[Array, "..."]:
+    "The same keys, to be used `alone`."
+    data, kind = np.asarray(jax.random.key_data(key)), jax.random.key_impl(key)
+    with alone():
+        return jax.random.wrap_key_data(data, impl=kind)
+
+
+def from_all(
+    value: Any,  # this process's: numbers, texts, arrays, and lists, tuples and dicts of them
+) -> list[Any]:
+    "What each process has, the first one's first; they wait for each other."
+    if jax.process_count() == 1:
+        return [value]
+    from jax.experimental.multihost_utils import process_allgather
+
+    data = np.frombuffer(to_bytes(value), np.uint8)
+    sizes = np.asarray(process_allgather(np.int32(len(data)))).ravel()
+    every = process_allgather(np.pad(data, (0, sizes.max() - len(data))))
+    return [from_bytes(row[:size].tobytes()) for row, size in zip(np.asarray(every), sizes)]
+
+# %% ../nbs/80_devices.ipynb #139a2465
+def in_order(
+    rows: dict[int, Any],  # contest -> what this process found
+    look: Sequence[
+        Any
+    ] = (),  # objects whose lists hold an entry for each of these contests: they are filled up
+) -> list[Any]:
+    "What all processes found, a row a contest."
+    if contest_rows() == 1:
+        return list(rows.values())
+    own = [getattr(watch, "__dict__", {}) for watch in look]
+    lists = {(i, name): v for i, of in enumerate(own) for name, v in of.items() if isinstance(v, list)}
+    lists = {where: values for where, values in lists.items() if len(values) == len(rows)}
+    every = from_all((list(rows), list(rows.values()), lists))
+
+    def joined(columns):
+        found = {
+            c: value for (numbers, *_), values in zip(every, columns) for c, value in zip(numbers, values)
+        }
+        return [found[contest] for contest in sorted(found)]
+
+    for where in lists:
+        own[where[0]][where[1]][:] = joined([their.get(where, []) for *_, their in every])
+    return joined([values for _, values, _ in every])
 
 # %% ../nbs/80_devices.ipynb #d3aa11c0
 def keep_compiled(

@@ -22,13 +22,13 @@ from .ballots import Ballots, Contests
 from .cardinal import normalised
 from .checkpoints import Checkpoints
 from .density import DensityConfig, MixtureDensity, fit_density
+from .devices import alone, in_order, local
 from .diagnostics import LatentHealth, latent_health
-from .electorates import Electorate, completed, draw, join, simulated
+from .electorates import Electorate, completed, draw_each, join, simulated
 from .individual import Individual, IndividualConfig, embed, n_steps, train_individual
 from .profiles import margins
 from .social import SocialConfig
 from .temperature import TEMPERATURES, fit_temperature
-from .voices import listen
 
 # %% ../nbs/86_learning.ipynb #68d7ab2c
 TARGETS = ("order", "probability", "log_probability", "win_rate")
@@ -249,10 +249,13 @@ def rehearse(
             _apply(rule, ranks, -1.0 * ranks, config.seats, config.normalise, options)
 
 # %% ../nbs/86_learning.ipynb #f2ab8419
-def _stacked(found):
-    "All contests' orders by rule, from a list of them."
-    stack = lambda orders, name: np.concatenate([getattr(order, name) for order in orders])
-    return {rule: SocialOrder(stack(o, "scores"), stack(o, "ranks")) for rule, o in found.items()}
+def _count(rules, ranks, utilities, weight, where, key, *, keep, seats, normalise):
+    "One contest's orders by rule, the kept voters' rankings, and margins."
+    options, size = {"weights": weight, "mask": where[None], "key": key}, int(where.sum())
+    orders = {rule: _apply(rule, ranks[None], utilities[None], seats, normalise, options) for rule in rules}
+    share = margins(ranks[:, :size], weight) / weight.sum()
+    padded = np.pad(share, (0, len(where) - size))
+    return {rule: (order.scores, order.ranks) for rule, order in orders.items()}, ranks[keep], padded
 
 # %% ../nbs/86_learning.ipynb #e0f47bc4
 def vote(
@@ -273,19 +276,17 @@ def vote(
     Float[np.ndarray, "contest candidate candidate"],
 ]:
     "Every rule's order in every contest, the kept voters' rankings, and margins as shares of the electorate."
-    found = {rule: [] for rule in rules}
-    kept, beaten, voices = [], [], listen(individual, voters)
-    for contest in range(len(contests)):
-        key_profile, key_rule = jax.random.split(jax.random.fold_in(key, contest))
-        prompt, candidates = int(contests.prompt[contest]), contests.completion[contest]
-        ranks, utilities = draw(voices, voters, ballots, prompt, candidates, key=key_profile)
-        options = {"weights": voters.weight, "mask": (candidates >= 0)[None], "key": key_rule}
-        for rule in rules:
-            found[rule].append(_apply(rule, ranks[None], utilities[None], seats, normalise, options))
-        kept.append(ranks[list(keep)])
-        size = int((candidates >= 0).sum())
-        for watch in look:
-            watch(contest, ranks[:, :size], utilities[:, :size])
-        share = margins(ranks[:, :size], voters.weight) / voters.weight.sum()
-        beaten.append(np.pad(share, (0, len(candidates) - size)))
-    return _stacked(found), kept, np.stack(beaten)
+    rows, options = {}, {"seats": seats, "normalise": normalise}
+    pair = lambda contest: jax.random.split(jax.random.fold_in(key, contest))
+    drawn = draw_each(individual, voters, ballots, contests, key=lambda contest: pair(contest)[0])
+    for contest, ranks, utilities in drawn:
+        given = voters.weight, contests.completion[contest] >= 0, local(pair(contest)[1])
+        with alone():  # of several processes each counts the contests that lie with it
+            rows[contest] = _count(rules, ranks, utilities, *given, keep=list(keep), **options)
+            size = int(given[1].sum())
+            for watch in look:
+                watch(contest, ranks[:, :size], utilities[:, :size])
+    orders, kept, beaten = zip(*in_order(rows, look))
+    stack = lambda rule, part: np.concatenate([order[rule][part] for order in orders])
+    found = {rule: SocialOrder(stack(rule, 0), stack(rule, 1)) for rule in rules}
+    return found, list(kept), np.stack(beaten)

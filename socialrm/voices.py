@@ -11,6 +11,7 @@ __all__ = ['Voices', 'listen']
 # %% ../nbs/83_voices.ipynb #ce39ac3f
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from .devices import spread, whole
+from .devices import deal, spread, whole
 from .individual import Individual
 from .pairs import Pairs, interpretation_inputs
 
@@ -34,6 +35,14 @@ def _decode(graph, params, z):
 def _score(graph, params, inputs, weights):
     "Every voter's reward of every pair."
     return whole(spread(weights) @ nnx.merge(graph, params).block(inputs).T)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _score_each(graph, contests, params, inputs, weights):
+    "Every voter's reward of every candidate in several contests: voters to the devices of a row, contests to the rows."
+    block = nnx.merge(graph, params).block(inputs).reshape(contests, -1, weights.shape[1])
+    scored = jnp.einsum("vf,kcf->kvc", deal(weights, voter=0), deal(block, contest=0))
+    return deal(scored, voter=1, contest=0)
 
 # %% ../nbs/83_voices.ipynb #67b6da81
 @dataclass(frozen=True, eq=False)
@@ -55,6 +64,20 @@ class Voices:
         for number in np.unique(self.member):
             scored[self.member == number] = self._of(number, pairs)
         return jnp.asarray(scored)
+
+    def rewards_each(
+        self,
+        pairs: Sequence[Pairs],  # as many of each contest
+    ) -> Float[Array, "contest voter pair"]:
+        "The same in several contests, shared out over the mesh where all voters speak through one model."
+        if len(self.models) > 1 or self.weights[0] is None:
+            return jnp.stack([self.rewards(some) for some in pairs])
+        columns = (
+            np.concatenate([getattr(some, name) for some in pairs]) for name in ("prompt", "completion")
+        )
+        graph, params = nnx.split(self.models[0].model)
+        asked = interpretation_inputs(Pairs(*columns, pairs[0].vocabulary), self.models[0].config)
+        return _score_each(graph, len(pairs), params, asked, self.weights[0])
 
     def _of(self, number, pairs):
         "Rewards of one model's voters."

@@ -22,9 +22,14 @@ from dataclasses import replace
 from pathlib import Path
 from socialrm import devices, shards as stored
 from socialrm.architecture import Architecture
+from socialrm.ballots import Contests, make_ballots
+from socialrm.counting import count as count_voters
 from socialrm.density import MixtureDensity
-from socialrm.electorates import draw, simulated
-from socialrm.individual import IndividualConfig, embed, new_individual, objective, rewards, train_individual
+from socialrm.electorates import Electorate, completed, draw, simulated
+from socialrm.groups import Welfare
+from socialrm.individual import Individual, IndividualConfig, embed, fitted_architecture, new_individual, objective, rewards, train_individual
+from socialrm.learning import vote
+from socialrm.pairs import Pairs
 from socialrm.pairs import interpretation_inputs
 from socialrm.populations import tennessee
 from socialrm.social import SocialConfig, train_reward
@@ -41,6 +46,29 @@ small = Architecture(width=16, blocks=1, heads=2, hidden=16, features=8)
 config = IndividualConfig(architecture=small, optimisation=how)
 contests = 2 if sys.argv[4] == "alone" and count == 8 else None  # a mesh of 2 x 4; of processes each is a row
 read, read_group = [], stored.read_group
+
+
+def elections():
+    "Held rankings of a model that is the same everywhere: simulated voters, and raters of whom one in ten said two things of a prompt."
+    rng, names = np.random.default_rng(3), "abcde"
+    said = [(f"r{i}", f"p{p}", [names[c] for c in rng.permutation(5)[:3]]) for i in range(61) for p in (0, 0, 1)[i % 10 > 0 :]]
+    few = make_ballots(said, prompts=("p0", "p1"), completions=tuple(names))
+    pairs, how = Pairs.of(few), replace(config, architecture=fitted_architecture(small, few))
+    model = Individual(new_individual(pairs, how, key=jax.random.key(7)), how, pairs, np.zeros(0, int), [])
+    table = few.contests()
+    asked = Contests(table.prompt[[0, 1, 0]], table.completion[[0, 1, 0]], table.vocabulary)  # an odd number
+    z, rng = np.random.default_rng(5).standard_normal((1_003, how.architecture.latent)), np.random.default_rng(4)
+    groups = {"simulated": Electorate(z, np.full(1_003, -1), np.ones(1_003)), "modal": Electorate(z, np.full(1_003, -1), np.ones(1_003), orders="modal")}
+    groups["completed"] = completed(few, np.zeros((61, z.shape[1])), np.ones(61), 200, rng=rng)
+    for name, who in groups.items():
+        watch = Welfare(np.arange(len(who.z)) % 2, who.weight, ("even", "odd"))
+        orders, kept, shares = vote(model, who, few, asked, ("borda", "irv", "utilitarian"), key=jax.random.key(8), keep=(0, 9), look=[watch])
+        scores = np.concatenate([order.scores for order in orders.values()])
+        yield from {f"held {name} scores": scores, f"held {name} kept": np.stack(kept), f"held {name} shares": shares, f"held {name} looked": np.stack(watch.found)}.items()
+    counted = count_voters(model, groups["completed"], few, asked, key=jax.random.key(9))
+    yield from {"held above": counted.above, "held places": counted.places}.items()
+
+
 stored.read_group = lambda shards, number: read.append(number) or read_group(shards, number)
 with devices.on_devices(count, contests):
     seen = []
@@ -61,7 +89,7 @@ with devices.on_devices(count, contests):
         model = new_individual(found.pairs, found.config, key=jax.random.key(5))
         rows = fit(model, objective, data, found.config, how, key=jax.random.key(6))
         more = {name: [row[name] for row in rows] for name in ("loss", "unexplained")}
-        more = {f"streamed {name}": values for name, values in more.items()} | {"above": counted.above, "places": counted.places}
+        more = {f"streamed {name}": values for name, values in more.items()} | {"above": counted.above, "places": counted.places} | dict(elections())
     devices_used, rows_of_mesh = devices.device_count(), jax.sharding.get_abstract_mesh().shape.get("contests", 1)
 np.save(Path(out).with_suffix(f".{jax.process_index()}.npy"), read[:8])
 if devices.is_first():
@@ -144,6 +172,20 @@ def test_contests_and_voters_shared_out_are_counted_the_same(runs, name):
         assert np.abs(other[figure] - one[figure]).max() <= 5, (
             figure
         )  # where rewards are level to the last digit
+
+
+@pytest.mark.parametrize("name", ["eight", "processes"])
+def test_held_rankings_are_shared_by_voters_and_contests_to_the_last_bit(runs, name):
+    one, other = runs["one"], runs[name]
+    held = [figure for figure in one if figure.startswith("held ")]
+    assert len(held) == 14
+    for figure in held:
+        exact = (
+            6 if figure.endswith("scores") else None
+        )  # of two rules of rankings; utilities are sums of products
+        np.testing.assert_array_equal(other[figure][:exact], one[figure][:exact], err_msg=figure)
+        np.testing.assert_allclose(other[figure], one[figure], rtol=1e-5, atol=1e-5, err_msg=figure)
+    assert (one["held completed kept"] >= 0).all() and np.ptp(one["held simulated scores"]) > 0
 
 
 @pytest.mark.parametrize("name", ["eight", "processes"])
