@@ -103,7 +103,7 @@ def collude(
 
     return _reorder(ballots, raters, order)
 
-
+# %% ../nbs/94_dishonest.ipynb #82baeba4
 def push(
     ballots: Ballots,  # honest ones
     raters: Int[np.ndarray, " rater"],  # who is replaced

@@ -116,7 +116,7 @@ def _ties(ballots):
     left = lambda at: np.log(np.maximum(size - at, 1))  # when the item at this place is named
     return np.where(ballots.mask, left(group) - left(place) + np.log(place - group + 1), 0.0).sum(axis=1)
 
-
+# %% ../nbs/90_reliability.ipynb #b3988fe9
 def left_out_ballots(
     table: Float[np.ndarray, "ballot voter"],  # log probability of each ballot under each voter
     ballots: Ballots,  # of all raters

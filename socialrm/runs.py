@@ -179,9 +179,6 @@ def _write_impact(run, path):
                     table.writerow([*names, share])
 
 # %% ../nbs/44_runs.ipynb #6fa609be
-ROWS = 4_096  # scored at a time
-
-
 @dataclass(frozen=True, eq=False)
 class LoadedRun:
     "A finished run, ready to score."
@@ -257,6 +254,9 @@ def _read(run, prompts, completions):
     return p, c, embed_vocabulary(asked, run.encoder)
 
 # %% ../nbs/44_runs.ipynb #5fa9998e
+ROWS = 4_096  # scored at a time
+
+
 def _index(texts):
     "Index of each text, and the texts, each once."
     table = {}
