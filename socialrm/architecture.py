@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from .interpretation import Architecture, Interpreted, TransformerBlock
+from .interpretation import Interpreted
+from .layers import Architecture, Embed, LayerNorm, Linear, TransformerBlock, constant, normal
 
 # %% ../nbs/20_architecture.ipynb #5d926172
 class PreferenceEncoder(nnx.Module):
@@ -28,17 +29,17 @@ class PreferenceEncoder(nnx.Module):
         *,
         rngs: nnx.Rngs,  # parameters are drawn from it
     ):
-        width, normal = architecture.width, nnx.initializers.normal(1.0)
-        linear, embed = partial(nnx.Linear, rngs=rngs), partial(nnx.Embed, features=width, rngs=rngs)
+        width, normal_start = architecture.width, normal(1.0)
+        linear, embed = partial(Linear, rngs=rngs), partial(Embed, features=width, rngs=rngs)
         self.join, self.place = linear(2 * width, width), embed(architecture.places)
         self.share, self.tag, self.view = linear(2, width), embed(architecture.context), embed(2)
         self.widen, self.narrow = linear(width, 2 * width), linear(2 * width, width)
-        self.norm_element = nnx.LayerNorm(width, rngs=rngs)
-        self.query, self.nothing_else = (nnx.Param(normal(rngs.params(), (1, width))) for _ in range(2))
+        self.norm_element = LayerNorm(width, rngs=rngs)
+        self.query, self.nothing_else = (nnx.Param(normal_start(rngs.params(), (1, width))) for _ in range(2))
         blocks = [TransformerBlock(architecture, rngs=rngs) for _ in range(architecture.blocks)]
-        self.blocks, self.norm = nnx.List(blocks), nnx.LayerNorm(width, rngs=rngs)
+        self.blocks, self.norm = nnx.List(blocks), LayerNorm(width, rngs=rngs)
         self.mean = linear(width, architecture.latent)
-        start = {"kernel_init": nnx.initializers.zeros, "bias_init": nnx.initializers.constant(-1.0)}
+        start = {"kernel_init": constant(0.0), "bias_init": constant(-1.0)}
         self.log_sigma = linear(width, 1, **start)
 
     def what(
@@ -91,8 +92,8 @@ class PreferenceDecoder(nnx.Module):
         rngs: nnx.Rngs,  # parameters are drawn from it
     ):
         latent, hidden = architecture.latent, architecture.hidden
-        self.layers = nnx.List([nnx.Linear(latent, hidden, rngs=rngs), nnx.Linear(hidden, hidden, rngs=rngs)])
-        self.out = nnx.Linear(hidden, architecture.gains * architecture.features, rngs=rngs)
+        self.layers = nnx.List([Linear(latent, hidden, rngs=rngs), Linear(hidden, hidden, rngs=rngs)])
+        self.out = Linear(hidden, architecture.gains * architecture.features, rngs=rngs)
         self.shape = (architecture.gains, architecture.features)
 
     def __call__(self, z: Float[Array, " latent"]) -> Float[Array, "gain feature"]:
@@ -113,7 +114,7 @@ class RewardModel(nnx.Module):
     ):
         self.interpretation = interpretation
         self.decoder = PreferenceDecoder(architecture, rngs=rngs)
-        self.feature = nnx.Linear(architecture.width, architecture.features, use_bias=False, rngs=rngs)
+        self.feature = Linear(architecture.width, architecture.features, use_bias=False, rngs=rngs)
         self.latent = architecture.latent
 
     def block(

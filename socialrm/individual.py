@@ -28,6 +28,7 @@ from .masking import Masking, masks_from, n_uniform, places, rho
 from socialrm.pairs import (
     Examples,
     Pairs,
+    different_raters,
     embedding_sizes,
     interpretation_inputs,
     make_examples,
@@ -50,6 +51,7 @@ class IndividualConfig:
     beta: float = 0.15  # weight of a rater's divergence against list-MLE, where nothing is explained
     sharpen: float = 3.0  # power of the unexplained share that beta is multiplied by; 0: beta as it is
     looks: int = 1_000  # most looks at a rater, on average: few raters get fewer steps
+    simple: int = 700  # steps for complete data of ids, and 50 more for every different rater
     penalty: float = 0.01  # lambda: weight of squared utilities and gains
     few: int = 200  # raters below whom lambda grows as they get fewer: lambda * few / raters
     held_out: float = 0.1  # share of raters kept from training, to fit temperatures on
@@ -58,9 +60,14 @@ class IndividualConfig:
         if self.interpretation not in ("ids", "tokens", "embeddings"):
             given = self.interpretation
             raise ValueError(f"interpretation is {given!r}: use 'ids', 'tokens' or 'embeddings'")
-        if not 0 <= self.held_out < 1 or self.beta < 0 or self.penalty < 0 or self.looks < 1:
+        if (
+            not 0 <= self.held_out < 1
+            or self.beta < 0
+            or self.penalty < 0
+            or min(self.looks, self.simple) < 1
+        ):
             raise ValueError(
-                f"held_out must be in [0, 1), beta and penalty not negative, looks positive, got {self}"
+                f"held_out must be in [0, 1), beta and penalty not negative, looks and simple positive, got {self}"
             )
 
 # %% ../nbs/23_individual.ipynb #40e2fd86
@@ -182,10 +189,12 @@ def new_individual(
 def n_steps(
     config: IndividualConfig,  # how it is built and trained
     raters: int,  # to train on
+    different: int | None = None,  # of them, see `different_raters`
 ) -> int:
-    "Steps of the training: no more than `config.looks` looks at a rater, on average."
+    "Steps of the training: no more than `config.looks` looks at a rater, on average, and fewer for simple data."
     batch = max(1, min(config.optimisation.batch, raters))
-    return max(1, min(config.optimisation.steps, -(-config.looks * raters // batch)))
+    enough = config.optimisation.steps if different is None else config.simple + 50 * different
+    return max(1, min(config.optimisation.steps, enough, -(-config.looks * raters // batch)))
 
 # %% ../nbs/23_individual.ipynb #20a3566b
 def train_individual(
@@ -208,7 +217,8 @@ def train_individual(
     whiten(model.interpretation, pairs)
     data = make_examples(ballots, pairs, inputs), jnp.asarray(np.sort(trained), jnp.int32)
     batch = min(config.optimisation.batch, len(trained))
-    how = replace(suited(config), batch=batch, steps=n_steps(config, len(trained)))
+    different = different_raters(ballots) if config.interpretation == "ids" else None
+    how = replace(suited(config), batch=batch, steps=n_steps(config, len(trained), different))
     named = lambda rater: ballots.vocabulary.raters[rater] if ballots.vocabulary.raters else str(rater)
     who = lambda key: "raters " + some_of(map(named, np.unique(drawn_raters(data[1], batch, key=key))))
     options = {"key": key_fit, "progress": progress, "checkpoint": checkpoint, "batch_of": who}

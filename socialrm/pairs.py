@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Pairs', 'interpretation_inputs', 'take_inputs', 'Examples', 'make_examples', 'make_interpretation', 'suited',
-           'embedding_sizes', 'whiten']
+           'embedding_sizes', 'whiten', 'different_raters']
 
 # %% ../nbs/22_pairs.ipynb #8a96a876
 """Tables of (prompt, completion) pairs, and the arrays that an interpretation is called with."""
@@ -169,3 +169,19 @@ def whiten(
         rated = np.unique(pairs.completion)
         rated = rated[:: -(-len(rated) // 20_000)]  # enough for hundreds of directions
         interpretation.whiten(pairs.vocabulary.vectors.completion[rated])
+
+# %% ../nbs/22_pairs.ipynb #51d1e002
+def different_raters(
+    ballots: Ballots,  # what raters said
+) -> int | None:  # None: a rater with ballots left something out
+    "How many raters remain when those who said exactly the same count once, where nobody left anything out."
+    ranked = np.bincount(ballots.rater, ballots.mask.sum(axis=1), ballots.n_raters)
+    everything, speaking = sum(map(len, ballots.contests().completion)), ranked > 0
+    if not speaking.any() or (ranked[speaking] < everything).any():
+        return None
+    rng = np.random.default_rng(0)
+    draw = lambda size: rng.integers(2**63, size=size, dtype=np.uint64)  # equal sums: the same was said
+    prompt, completion = draw(len(ballots.vocabulary.prompts)), draw(len(ballots.vocabulary.completions))
+    place = draw(ballots.n_places)[ballots.rank] * completion[ballots.completion]
+    said = place.sum(axis=1, where=ballots.mask) * prompt[ballots.prompt]
+    return len(np.unique(np.add.reduceat(said, ballots.start[:-1][speaking])))
