@@ -6,7 +6,8 @@ Sets: raters and jokes drawn from Jester (J60: 60 raters x 15 jokes, J150, J600)
 (S40: 4 prompts, noiseless). 30% of the places are hidden by type or at random, and completed ballots and simulated voters are scored against all.
 T and I are Tennessee and `inverted_missing`, complete as the populations give them: total variation of 10,000 simulated voters, worst prompt.
 The settings are fields of IndividualConfig or Optimisation; `--variational "beta=0.3"` instead gives fields of VariationalConfig, for that baseline alone. Columns: set, mask, seed, settings, score, value. Seeds from 100: results are reported on 0 to 19.
-`--completing` instead asks whether ballots should be completed in another way than they are: at temperature 1, at one fitted on hidden places, or half of them by the mixture of Plackett-Luce models.
+`--completing` instead asks whether ballots should be completed in another way than they are: at temperature 1, at one fitted on hidden places, half of them by the mixture of Plackett-Luce models, or by three members
+of an ensemble where the default trains one; appends to completing.csv.
 tuning_exploration.csv has the wider search that came before (steps, beta, and the power of the unexplained share), by a forerunner of this script.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from configuration import exchange
 from real_data import BASELINES, ours
 
 from socialrm.ballots import Ballots
@@ -28,7 +30,7 @@ from socialrm.diagnostics import hide
 from socialrm.electorates import profile, simulated
 from socialrm.estimates import Estimate, from_profiles
 from socialrm.individual import IndividualConfig, embed, rewards, train_individual
-from socialrm.learning import RunConfig, electorate, learn
+from socialrm.learning import RunConfig, electorate, learn, members
 from socialrm.losses import list_mle
 from socialrm.missing import compare, hide_at_random, hide_by_type, truth
 from socialrm.populations import inverted_missing, mallows_mixture, spatial, tennessee
@@ -37,6 +39,7 @@ from socialrm.training import Optimisation
 from socialrm.variational import VariationalConfig, variational_estimates
 
 RESULTS = Path(__file__).parent / "results" / "tuning.csv"
+COMPLETING = RESULTS.with_name("completing.csv")
 
 
 def jester(raters: int, jokes: int, seed: int) -> Ballots:
@@ -143,9 +146,9 @@ def completing_errors(name: str, seed: int) -> dict[tuple[str, str], float]:
     whole, rng = set_of(name)(seed), np.random.default_rng(seed)
     ballots = whole.keep(hide_by_type(whole, rng=rng).stays)
     contests, goal = ballots.contests(), truth(whole, whole.contests())
-    run = RunConfig(seed=seed, voters=20_000, electorate="completed")
-    learned = learn(ballots, run)
-    voters, fitted = electorate(learned, ballots, run), np.random.default_rng(seed)
+    run = RunConfig(seed=seed, voters=20_000, electorate="completed", members=3)
+    three, fitted = learn(ballots, run), np.random.default_rng(seed)
+    learned = replace(three, others=three.others[: members(ballots, replace(run, members=None)) - 1])
     heats = {
         "as it is": learned.voters.temperature,
         "at temperature 1": 1.0,
@@ -153,10 +156,11 @@ def completing_errors(name: str, seed: int) -> dict[tuple[str, str], float]:
             learned.individuals, ballots, rng=fitted
         ),
     }
-    found = {}
-    for way, heat in heats.items():
-        key = lambda prompt: jax.random.fold_in(jax.random.key(seed), int(prompt))
-        given = (learned.individuals, replace(voters, temperature=heat), ballots)
+    found, key = {}, lambda prompt: jax.random.fold_in(jax.random.key(seed), int(prompt))
+    for way, heat in (heats | {"by three members": learned.voters.temperature}).items():
+        one = three if way == "by three members" else learned
+        voters = replace(electorate(one, ballots, run), temperature=heat)
+        given = one.individuals, voters, ballots
         ranks = [
             profile(*given, int(prompt), some, key=key(prompt))[:, some >= 0]
             for prompt, some in zip(contests.prompt, contests.completion)
@@ -210,11 +214,10 @@ if __name__ == "__main__":
         for seed in asked.seeds:
             for name in asked.sets:
                 row = completing_errors(name, seed)
-                with RESULTS.open("a", newline="") as file:
-                    out = csv.writer(file, lineterminator="\n")
-                    out.writerows(
-                        (name, "type", seed, f"completed {way}", s, f"{v:.5f}") for (way, s), v in row.items()
-                    )
+                rows = [(name, seed, way, s, f"{v:.5f}") for (way, s), v in row.items()]
+                this = (name, str(seed))
+                gone = lambda r, this=this: (r["set"], r["seed"]) == this
+                exchange(COMPLETING, ("set", "seed", "way", "score", "value"), gone, rows)
                 errors = {way: round(v, 3) for (way, s), v in row.items() if s == "borda_error"}
                 print(name, seed, errors, flush=True)
         raise SystemExit
