@@ -34,6 +34,7 @@ CLAIMS = {
     claim.__name__: (claim, seeds)
     for claim, seeds in (
         (claims_latent.diagnostics, 5),
+        (claims_latent.diagnostics_default, 5),
         (claims_latent.masks, 5),
         (claims_missing.unseen, 10),
         (claims_rules.twins, 5),

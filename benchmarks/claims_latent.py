@@ -19,6 +19,7 @@ from socialrm.masking import FAILING, Masking
 from socialrm.pipeline import RunConfig, learn
 
 KEY = 50_000
+FULL = replace(IndividualConfig(), simple=3_000)  # Tennessee is simple, and the default stops training it early
 
 
 def population_of(make, seed, **settings):
@@ -188,11 +189,11 @@ def context_figures(individual, ballots, kind):
     yield "contexts: between_over_within, along what types differ in", along
 
 
-def diagnostics(seed):
-    """The appendix's four figures as numbers, on Tennessee."""
+def diagnostics(seed, config=FULL):
+    """The appendix's four figures as numbers, on Tennessee, trained to the end."""
     population, rng = population_of(populations.tennessee, seed), np.random.default_rng(seed)
     ballots, kind = population.ballots, population.type_of
-    individual = train_individual(ballots, key=jax.random.key(seed))
+    individual = train_individual(ballots, config, key=jax.random.key(seed))
     mean, sigma = embed(individual, ballots)
     z = mean + sigma[:, None] * rng.standard_normal(mean.shape)
     for name, value in separation(z, kind).items():
@@ -205,6 +206,11 @@ def diagnostics(seed):
         yield "tennessee", "curriculum", figure, value
     for figure, value in interpolation_figures(individual, centre):
         yield "tennessee", "curriculum", figure, value
+
+
+def diagnostics_default(seed):
+    """The same as a run trains it."""
+    yield from diagnostics(seed, IndividualConfig())
 
 
 def pair_accuracy(individual, population, shown, wanted, z=None):
@@ -263,7 +269,7 @@ def masks(seed):
     """The curriculum and the four masks that the post found to fail."""
     population = population_of(populations.tennessee, seed)
     for name, masking in MASKS.items():
-        for figure, value in mask_figures(population, replace(IndividualConfig(), masking=masking), seed):
+        for figure, value in mask_figures(population, replace(FULL, masking=masking), seed):
             yield "tennessee", name, figure, value
 
 
@@ -280,7 +286,7 @@ def masks_noisy(seed, case):
 def masks_places(seed, case):
     """Places alone are hidden, as the post has it, and never whole ballots."""
     population = population_of(populations.tennessee, seed)
-    config = replace(IndividualConfig(), masking=replace(MASKS[case], hidden_ballots=0.0))
+    config = replace(FULL, masking=replace(MASKS[case], hidden_ballots=0.0))
     for figure, value in mask_figures(population, config, seed):
         yield "tennessee", case, figure, value
 
@@ -288,9 +294,9 @@ def masks_places(seed, case):
 def sizes(seed, case):
     """Does anybody have to tune the latent's size? Latent 8 is in `masks`."""
     name, latent = case.split(", latent ")
-    population, base = population_of(populations.tennessee, seed), IndividualConfig()
-    architecture = replace(base.architecture, latent=int(latent))
-    config = replace(base, masking=MASKS[name], architecture=architecture)
+    population = population_of(populations.tennessee, seed)
+    architecture = replace(FULL.architecture, latent=int(latent))
+    config = replace(FULL, masking=MASKS[name], architecture=architecture)
     for figure, value in mask_figures(population, config, seed):
         yield "tennessee", case, figure, value
 

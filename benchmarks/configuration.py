@@ -17,7 +17,7 @@ from socialrm.imputation import BASELINES
 from socialrm.individual import IndividualConfig
 from socialrm.social import SocialConfig
 
-REVISION = 2  # of what the same settings compute: 2 draws a training step's random numbers in one block
+REVISION = 3  # of what the same settings compute: 2 draws a training step's random numbers in one block, 3 parameters by NumPy
 KNOWN = Path(__file__).parent / "results" / "configurations.csv"
 UNLEARNED = {*BASELINES, "complete data"}  # methods without an individual model
 
