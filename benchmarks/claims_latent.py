@@ -19,7 +19,7 @@ from socialrm.masking import FAILING, Masking
 from socialrm.pipeline import RunConfig, learn
 
 KEY = 50_000
-FULL = replace(IndividualConfig(), simple=3_000)  # Tennessee is simple, and the default stops training it early
+FULL = replace(IndividualConfig(), simple=3_000)  # the default trains simple data less
 
 
 def population_of(make, seed, **settings):
