@@ -238,6 +238,14 @@ class Training:
         self.last, self.step = time.monotonic(), step
 
 # %% ../nbs/87_checkpoints.ipynb #a8d77be1
+def _below(folder, name):
+    "A path below a folder, not through a link that leads out of it."
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise CheckpointError(f"{path} leads out of the run's folder: remove that link, or force")
+    return path
+
+
 def _finished(path, kinds):
     "A finished stage's result, in a list; an empty one where there is none, or it is damaged."
     if path.exists():
@@ -256,26 +264,19 @@ class Checkpoints:
     folder: Path | None = None  # None: nothing is kept
     every: float = EVERY  # seconds between two checkpoints of a training
 
-    def _path(self, name):
-        "A path below the folder, not through a link that leads out of it."
-        path = self.folder / name
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise CheckpointError(f"{path} leads out of the run's folder: remove that link, or force")
-        return path
-
     def within(
         self,
         name: str,  # of the part
     ) -> "Checkpoints":
         "Those of a part of the run."
-        return self if self.folder is None else Checkpoints(self._path(name), self.every)
+        return self if self.folder is None else Checkpoints(_below(self.folder, name), self.every)
 
     def training(
         self,
         name: str,  # of the training
     ) -> Training | None:
         "A training's checkpoints."
-        return None if self.folder is None else Training(self._path(name), self.every)
+        return None if self.folder is None else Training(_below(self.folder, name), self.every)
 
     def stage(
         self,
@@ -286,7 +287,7 @@ class Checkpoints:
         "A stage's result, read back if it was finished, else made and kept."
         if self.folder is None:
             return make()
-        path = self._path(f"{name}.npz")
+        path = _below(self.folder, f"{name}.npz")
         found = _finished(path, kinds)
         if not found:
             found = [make()]
