@@ -59,13 +59,15 @@ def spelled(
 def signature_holder(
     symbol: typing.Any,  # what a page shows
 ) -> typing.Any:  # the callable whose signature tells a reader how to call it
-    """A class made by a metaclass with a call of its own is called as its `__init__` says.
+    """A class made by a metaclass with a call of its own is called as its `__init__` says, or a base's of its module.
 
     >>> signature_holder(dict) is dict
     True
     """
     own_call = inspect.isclass(symbol) and type(symbol).__call__ is not type.__call__
-    return symbol.__init__ if own_call and "__init__" in vars(symbol) else symbol
+    if own_call and any("__init__" in vars(c) and c.__module__ == symbol.__module__ for c in symbol.__mro__):
+        return symbol.__init__
+    return symbol
 
 # %% ../nbs/57_api_pages.ipynb #6dc9d95e
 def described(

@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['PreferenceEncoder', 'PreferenceDecoder', 'RewardModel', 'IndividualModel']
 
-# %% ../nbs/20_architecture.ipynb #af247781
-"""flax.nnx modules of the reward models; each function takes one example and is batched by `vmap`."""
-
 # %% ../nbs/20_architecture.ipynb #273a9a82
 from functools import partial
 
@@ -20,8 +17,8 @@ from .interpretation import Interpreted
 from .layers import Architecture, Embed, LayerNorm, Linear, TransformerBlock, constant, normal
 
 # %% ../nbs/20_architecture.ipynb #5d926172
-class PreferenceEncoder(nnx.Module):
-    "One query that cross-attends to a rater's visible ballots; out come the preference mean and log sigma."
+class _Elements(nnx.Module):
+    "Each item of a rater's ballots as one vector: what it is and where it stood."
 
     def __init__(
         self,
@@ -29,18 +26,12 @@ class PreferenceEncoder(nnx.Module):
         *,
         rngs: nnx.Rngs,  # parameters are drawn from it
     ):
-        width, normal_start = architecture.width, normal(1.0)
+        width = architecture.width
         linear, embed = partial(Linear, rngs=rngs), partial(Embed, features=width, rngs=rngs)
         self.join, self.place = linear(2 * width, width), embed(architecture.places)
         self.share, self.tag, self.view = linear(2, width), embed(architecture.context), embed(2)
         self.widen, self.narrow = linear(width, 2 * width), linear(2 * width, width)
         self.norm_element = LayerNorm(width, rngs=rngs)
-        self.query, self.nothing_else = (nnx.Param(normal_start(rngs.params(), (1, width))) for _ in range(2))
-        blocks = [TransformerBlock(architecture, rngs=rngs) for _ in range(architecture.blocks)]
-        self.blocks, self.norm = nnx.List(blocks), LayerNorm(width, rngs=rngs)
-        self.mean = linear(width, architecture.latent)
-        start = {"kernel_init": constant(0.0), "bias_init": constant(-1.0)}
-        self.log_sigma = linear(width, 1, **start)
 
     def what(
         self,
@@ -63,17 +54,31 @@ class PreferenceEncoder(nnx.Module):
         element += (self.tag(tag) + self.view(absolute.astype(jnp.int32))[None])[:, None, :]
         return self.norm_element(element + self.narrow(nnx.gelu(self.widen(element))))
 
+# %% ../nbs/20_architecture.ipynb #f1db5b24
+class PreferenceEncoder(_Elements):
+    "One query that cross-attends to a rater's visible ballots; out come the preference mean and log sigma."
+
+    def __init__(
+        self,
+        architecture: Architecture,  # sizes
+        *,
+        rngs: nnx.Rngs,  # parameters are drawn from it
+    ):
+        super().__init__(architecture, rngs=rngs)
+        width, normal_start = architecture.width, normal(1.0)
+        self.query, self.nothing_else = (nnx.Param(normal_start(rngs.params(), (1, width))) for _ in range(2))
+        blocks = [TransformerBlock(architecture, rngs=rngs) for _ in range(architecture.blocks)]
+        self.blocks, self.norm = nnx.List(blocks), LayerNorm(width, rngs=rngs)
+        self.mean = Linear(width, architecture.latent, rngs=rngs)
+        start = {"kernel_init": constant(0.0), "bias_init": constant(-1.0)}
+        self.log_sigma = Linear(width, 1, **start, rngs=rngs)
+
     def __call__(
         self,
-        what: Float[Array, "ballot place width"],  # of each item, as `what` joins it
-        place: Int[Array, "ballot place"],  # number from 0
-        share: Float[Array, "ballot place"],  # from 0 (best) to 1
-        tag: Int[Array, " ballot"],  # tells ballots apart
-        absolute: Bool[Array, ""],  # whether places count hidden items
+        elements: Float[Array, "ballot place width"],  # of all items, as `elements` makes them
         visible: Bool[Array, "ballot place"],  # what may be attended to
     ) -> tuple[Float[Array, " latent"], Float[Array, ""]]:  # mean and log sigma
-        sequence = self.elements(what, place, share, tag, absolute)
-        sequence = jnp.concatenate([sequence.reshape(-1, sequence.shape[-1]), self.nothing_else[...]])
+        sequence = jnp.concatenate([elements.reshape(-1, elements.shape[-1]), self.nothing_else[...]])
         seen = jnp.concatenate([visible.reshape(-1), jnp.ones(1, bool)])
         stream = self.query[...]
         for block in self.blocks:
@@ -102,8 +107,8 @@ class PreferenceDecoder(nnx.Module):
         return self.out(z).reshape(self.shape)
 
 # %% ../nbs/20_architecture.ipynb #977c4fa9
-class RewardModel(nnx.Module):
-    "Interpretation, preference decoder and reward block; with z pinned, the vanilla reward model."
+class _RewardBlock(nnx.Module):
+    "Interpretation, preference decoder, and what rewards are linear in."
 
     def __init__(
         self,
@@ -127,6 +132,10 @@ class RewardModel(nnx.Module):
         read = self.interpretation(inputs, key=key)
         block = read.gain[:, :, None] * self.feature(read.completion)[:, None, :]
         return block.reshape(block.shape[0], -1)
+
+# %% ../nbs/20_architecture.ipynb #36f4b7d6
+class RewardModel(_RewardBlock):
+    "Interpretation, preference decoder and reward block; with z pinned, the vanilla reward model."
 
     def score(
         self,

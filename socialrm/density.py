@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['Density', 'MixtureDensity', 'systematic', 'DensityConfig', 'fit_density']
 
-# %% ../nbs/24_density.ipynb #2a2c216c
-"""Ex-post density estimation over preference representations, and voters sampled from it."""
-
 # %% ../nbs/24_density.ipynb #5976de66
 from dataclasses import dataclass
 from typing import Protocol

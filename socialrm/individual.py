@@ -6,9 +6,6 @@
 __all__ = ['IndividualConfig', 'drawn_raters', 'objective', 'Individual', 'fitted_architecture', 'new_individual', 'n_steps',
            'train_individual', 'embed', 'rewards']
 
-# %% ../nbs/23_individual.ipynb #a5add9fa
-"""Training the individual reward model: examples, the objective, preference means, rewards."""
-
 # %% ../nbs/23_individual.ipynb #9a9bf5da
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -83,8 +80,8 @@ def _rater_terms(model, interpreted, what, feature, pair, rank, fraction, config
     valid, pair = pair >= 0, jnp.maximum(pair, 0)
     masks = masks_from(valid, fraction, config.masking, for_masks)
     place, share = places(rank, valid, masks.visible, masks.absolute)
-    encoded = what[pair], place, share, jnp.argsort(for_tag), masks.absolute, masks.visible
-    mean, log_sigma = model.encoder(*encoded)
+    elements = model.encoder.elements(what[pair], place, share, jnp.argsort(for_tag), masks.absolute)
+    mean, log_sigma = model.encoder(elements, masks.visible)
     z = mean + jnp.exp(log_sigma) * _latent_noise(for_z)
     utility = jnp.einsum("bpf,kf->bpk", feature[pair], model.decoder(z))
     target = masks.target[:, :, None]
@@ -238,7 +235,8 @@ def _encode(graph, context, params, examples, shown, rater, first):
         pair, rank, row = examples.look(rater, first, context)
         visible, pair = (pair >= 0) & shown[row], jnp.maximum(pair, 0)
         place, share = places(rank, visible, visible, relative)
-        return model.encoder(what[pair], place, share, jnp.arange(context), relative, visible)
+        elements = model.encoder.elements(what[pair], place, share, jnp.arange(context), relative)
+        return model.encoder(elements, visible)
 
     return whole(jax.vmap(one)(spread(rater), spread(first)))
 

@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['Interpreted', 'IdInterpretation', 'tokenize', 'TokenInterpretation', 'EmbeddingInterpretation']
 
-# %% ../nbs/20_interpretation.ipynb #20e00003
-"""The flax.nnx modules that read ids, bytes or frozen embeddings; each function takes one example and is batched by `vmap`."""
-
 # %% ../nbs/20_interpretation.ipynb #20e00004
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -74,8 +71,8 @@ def tokenize(
     return tokens
 
 # %% ../nbs/20_interpretation.ipynb #d8a17da8
-class TokenInterpretation(nnx.Module):
-    "A prompt encoder and a completion decoder over bytes, trained from scratch (the post's)."
+class _Reader(nnx.Module):
+    "What reading bytes needs: an embedding of bytes and places, three stacks of blocks, and the mean of a text."
 
     def __init__(
         self,
@@ -98,6 +95,10 @@ class TokenInterpretation(nnx.Module):
 
     def _pool(self, stream, seen):
         return self.norm((stream * seen[:, None]).sum(0) / jnp.maximum(seen.sum(), 1))
+
+# %% ../nbs/20_interpretation.ipynb #0e1b0272
+class TokenInterpretation(_Reader):
+    "A prompt encoder and a completion decoder over bytes, trained from scratch (the post's)."
 
     def read_prompt(
         self,
@@ -123,9 +124,7 @@ class TokenInterpretation(nnx.Module):
 
     def __call__(
         self,
-        inputs: tuple[
-            Array, Array, Array, Array
-        ],  # pairs' prompt and completion rows, then both tables of tokens
+        inputs: tuple[Array, Array, Array, Array],  # rows of prompts and completions, both tables of tokens
         *,
         key: jax.Array | None = None,  # unused
     ) -> Interpreted:
@@ -135,8 +134,8 @@ class TokenInterpretation(nnx.Module):
         return Interpreted(h, pooled[prompt], self.gain(pooled)[prompt])
 
 # %% ../nbs/20_interpretation.ipynb #51b97d82
-class EmbeddingInterpretation(nnx.Module):
-    "Frozen vectors of prompt and completion, and a small network on top."
+class _Whitened(nnx.Module):
+    "What is read of a frozen vector: fixed before training, some of it hidden in each step."
 
     def __init__(
         self,
@@ -145,15 +144,9 @@ class EmbeddingInterpretation(nnx.Module):
         rngs: nnx.Rngs,  # parameters are drawn from it
     ):
         self.size, self.counts = architecture.embedding, architecture.counts
-        width, read = architecture.width, min(architecture.directions, self.size - self.counts) + self.counts
+        read = min(architecture.directions, self.size - self.counts) + self.counts
         self.centre = nnx.Variable(jnp.zeros(self.size))
         self.rotation = nnx.Variable(jnp.eye(self.size, read))
-        self.completion, self.prompt = Linear(read, width, rngs=rngs), Linear(read, width, rngs=rngs)
-        self.widen = Linear(width, 2 * width, rngs=rngs)
-        self.narrow = Linear(2 * width, width, rngs=rngs)
-        self.norm = LayerNorm(width, rngs=rngs)
-        start = {"kernel_init": constant(0.0), "bias_init": normal(0.5)}
-        self.gain = Linear(width, architecture.gains, **start, rngs=rngs)
         self.dropout = architecture.dropout
 
     def whiten(
@@ -172,6 +165,25 @@ class EmbeddingInterpretation(nnx.Module):
         if key is None or self.dropout == 0:
             return vectors
         return vectors * jax.random.bernoulli(key, 1 - self.dropout, vectors.shape) / (1 - self.dropout)
+
+# %% ../nbs/20_interpretation.ipynb #6fe9908d
+class EmbeddingInterpretation(_Whitened):
+    "Frozen vectors of prompt and completion, and a small network on top."
+
+    def __init__(
+        self,
+        architecture: Architecture,  # sizes
+        *,
+        rngs: nnx.Rngs,  # parameters are drawn from it
+    ):
+        super().__init__(architecture, rngs=rngs)
+        width, read = architecture.width, self.rotation.shape[1]
+        self.completion, self.prompt = Linear(read, width, rngs=rngs), Linear(read, width, rngs=rngs)
+        self.widen = Linear(width, 2 * width, rngs=rngs)
+        self.narrow = Linear(2 * width, width, rngs=rngs)
+        self.norm = LayerNorm(width, rngs=rngs)
+        start = {"kernel_init": constant(0.0), "bias_init": normal(0.5)}
+        self.gain = Linear(width, architecture.gains, **start, rngs=rngs)
 
     def __call__(
         self,

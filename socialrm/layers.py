@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['Linear', 'Embed', 'LayerNorm', 'Attention', 'Architecture', 'normal', 'constant', 'attend_once', 'TransformerBlock']
 
-# %% ../nbs/20_layers.ipynb #1a7e0003
-"""Sizes of the models, initial parameters, and the transformer block that every part shares."""
-
 # %% ../nbs/20_layers.ipynb #1a7e0004
 from dataclasses import dataclass
 from functools import partial

@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['FAILING', 'Masking', 'rho', 'Masks', 'n_uniform', 'masks_from', 'draw_masks', 'places']
 
-# %% ../nbs/22_masking.ipynb #afaf6b41
-"""Masks over a rater's ballots and the curriculum of the post: hidden places first, visible ones later."""
-
 # %% ../nbs/22_masking.ipynb #ed909453
 import math
 from dataclasses import dataclass

@@ -6,9 +6,6 @@
 __all__ = ['Pairs', 'interpretation_inputs', 'take_inputs', 'Examples', 'make_examples', 'make_interpretation', 'suited',
            'embedding_sizes', 'whiten', 'different_raters']
 
-# %% ../nbs/22_pairs.ipynb #8a96a876
-"""Tables of (prompt, completion) pairs, and the arrays that an interpretation is called with."""
-
 # %% ../nbs/22_pairs.ipynb #52ac69f4
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,7 +60,7 @@ def _compact(index, vectors):
     table[: len(asked)] = vectors[asked]
     return jnp.asarray(row.ravel(), jnp.int32), jnp.asarray(table)
 
-
+# %% ../nbs/22_pairs.ipynb #100fd744
 def interpretation_inputs(
     pairs: Pairs,  # what is to be scored
     config: Any,  # with `interpretation` and `architecture`
@@ -118,7 +115,7 @@ class Examples:
         mine = (turn < self.count[rater])[:, None]
         return jnp.where(mine, self.pair[row], -1), self.rank[row], row
 
-
+# %% ../nbs/22_pairs.ipynb #86ccd524
 def make_examples(
     ballots: Ballots,  # to train on
     pairs: Pairs,  # to score
@@ -144,7 +141,7 @@ def make_interpretation(
     sizes = len(vocabulary.prompts), len(vocabulary.completions)
     return IdInterpretation(*sizes, config.architecture, rngs=rngs)
 
-
+# %% ../nbs/22_pairs.ipynb #217d7fa0
 def suited(
     config: Any,  # with `interpretation` and `optimisation`
 ) -> Optimisation:
@@ -159,7 +156,7 @@ def embedding_sizes(vocabulary: Vocabulary) -> dict[str, int]:  # fields of `Arc
         return {"embedding": 0, "counts": 0}
     return {"embedding": int(vocabulary.vectors.completion.shape[1]), "counts": vocabulary.vectors.counts}
 
-
+# %% ../nbs/22_pairs.ipynb #313ed5ef
 def whiten(
     interpretation: nnx.Module,  # untrained
     pairs: Pairs,  # what is trained on

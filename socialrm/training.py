@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['Optimisation', 'TrainingError', 'some_of', 'fit']
 
-# %% ../nbs/28_training.ipynb #9e4e4351
-"""One loop for every model: adamw with cosine decay, a chunk of steps in one `lax.scan`."""
-
 # %% ../nbs/28_training.ipynb #32e1a6ef
 import math
 from collections.abc import Callable, Iterable
@@ -128,6 +125,16 @@ def _check(losses, vector, first, optimisation, checkpoint, batch_of, key):
 # %% ../nbs/28_training.ipynb #f85e56ac
 _collect = jax.jit(whole)
 
+
+def _start(params, optimisation):
+    "All parameters as one vector, how to get them back, and the optimiser's first state."
+    shape = _Shape.of(params, device_count())
+    vector = shape.vector(params)
+    carry = (vector, optimisation.transformation().init(vector))
+    if device_count() > 1:
+        carry = jax.jit(partial(laid, sharded=optimisation.sharded))(carry)
+    return shape, carry
+
 # %% ../nbs/28_training.ipynb #d0c2a32b
 def fit(
     model: nnx.Module,  # trained in place
@@ -143,12 +150,7 @@ def fit(
 ) -> list[dict]:  # one row per chunk: the last step's number and the chunk's mean of each metric
     "Train the `nnx.Param`s of `model`; `TrainingError` says in which step it stopped being finite."
     graph, params, fixed = nnx.split(model, nnx.Param, ...)
-    shape = _Shape.of(params, device_count())
-    vector = shape.vector(params)
-    carry = (vector, optimisation.transformation().init(vector))
-    if device_count() > 1:
-        carry = jax.jit(partial(laid, sharded=optimisation.sharded))(carry)
-    begin, history = 0, []
+    (shape, carry), begin, history = _start(params, optimisation), 0, []
     if checkpoint is not None:
         begin, carry, history = checkpoint.restore(carry, key, f"{config} {optimisation}")
     for first in range(begin, optimisation.steps, optimisation.chunk):
