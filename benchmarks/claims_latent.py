@@ -15,8 +15,8 @@ from socialrm.diagnostics import dealt_out, latent_health, separation
 from socialrm.draws import completed_ballot
 from socialrm.electorates import observations
 from socialrm.individual import IndividualConfig, Pairs, embed, rewards, train_individual
+from socialrm.learning import RunConfig, learn
 from socialrm.masking import FAILING, Masking
-from socialrm.pipeline import RunConfig, learn
 
 KEY = 50_000
 FULL = replace(IndividualConfig(), simple=3_000)  # the default trains simple data less

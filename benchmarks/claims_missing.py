@@ -14,9 +14,10 @@ from socialrm.bounds import bounds
 from socialrm.estimates import from_profiles
 from socialrm.imputation import BASELINES
 from socialrm.individual import IndividualConfig, embed, rewards, train_individual
+from socialrm.learning import RunConfig, electorate, learn
 from socialrm.losses import list_mle
 from socialrm.missing import compare, truth
-from socialrm.pipeline import RunConfig, electorate, learn, run
+from socialrm.pipeline import run
 from socialrm.unseen import prompt_support
 from socialrm.validate import validate
 

@@ -16,8 +16,8 @@ from socialrm.density import fit_density
 from socialrm.diagnostics import separation
 from socialrm.estimates import observed
 from socialrm.individual import interpretation_inputs
+from socialrm.learning import RunConfig, electorate, learn
 from socialrm.missing import compare, hide_by_type, truth
-from socialrm.pipeline import RunConfig, electorate, learn
 from socialrm.pools import order_ballots, rater_ballots
 from socialrm.social import train_reward
 from socialrm.unseen import prompt_support, rated_by_alike

@@ -24,7 +24,7 @@ from socialrm.ballots import Ballots
 from socialrm.baselines import fit_bradley_terry
 from socialrm.datasets import load
 from socialrm.individual import rewards
-from socialrm.pipeline import RunConfig, learn
+from socialrm.learning import RunConfig, learn
 
 RESULTS = Path(__file__).parent / "results" / "held_out.csv"
 COLUMNS = ("data", "method", "seed", "score", "value", "configuration")

@@ -28,6 +28,7 @@ from socialrm.electorates import profile
 from socialrm.estimates import Estimate, from_profiles
 from socialrm.imputation import BASELINES as CLASSICAL
 from socialrm.individual import IndividualConfig
+from socialrm.learning import RunConfig, electorate, learn
 from socialrm.missing import (
     compare,
     hide_at_random,
@@ -36,7 +37,7 @@ from socialrm.missing import (
     hide_prompts_by_type,
     truth,
 )
-from socialrm.pipeline import RunConfig, electorate, learn, speakers
+from socialrm.pipeline import speakers
 from socialrm.pools import rater_ballots
 from socialrm.populations import mallows_mixture
 from socialrm.social import train_reward

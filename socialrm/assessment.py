@@ -9,6 +9,7 @@ __all__ = ['watches', 'held_out_trial', 'judged']
 """Support, welfare and trial of a run, as the pipeline asks for them."""
 
 # %% ../nbs/49_assessment.ipynb #96e86e05
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -56,13 +57,17 @@ def held_out_trial(
     key: jax.Array,  # decides the training
     rng: np.random.Generator,  # decides what is drawn
     checkpoint: Any = None,  # a `checkpoints.Training`
+    others: Callable[[], Any]
+    | None = None,  # makes what the vanilla model reads without them; None: of these ballots
 ) -> Trial | None:  # None where nobody was held out, or nothing can be asked
     "Held-out raters' comparisons, predicted by the individual model, the others' order and the others' vanilla model."
     if watch is None or not watch.order_without or not len(individual.held_out):
         return None
-    others = ballots.subset(np.setdiff1d(np.arange(ballots.n_raters), individual.held_out))
+    rest = np.setdiff1d(np.arange(ballots.n_raters), individual.held_out)
     options, pairs = {"key": key, "checkpoint": checkpoint}, individual.pairs
-    vanilla = train_reward(rater_ballots(others, pairs), pairs, config, **options).score()
+    source = others and others()
+    source = source or rater_ballots(ballots.subset(rest), pairs)
+    vanilla = train_reward(source, pairs, config, **options).score()
     ranks = np.full(contests.completion.shape, -1)
     ranks[contests.mask] = np.concatenate(watch.order_without)
     return trial(individual, ballots, contests, ranks, vanilla, rng=rng)

@@ -157,16 +157,17 @@ def _check(out, force, resume):
 
 
 def _prepared(ballots, shares, reader):
-    "Ballots with their groups' known shares, and with vectors of their texts."
+    "Ballots with their groups' known shares, and with vectors of their texts; of shards those in memory."
+    held = getattr(ballots, "ballots", ballots)
     if shares is not None:
         from socialrm.groups import post_stratify
 
-        ballots = post_stratify(ballots, shares)
+        held = post_stratify(held, shares)
     if reader is not None:
         from socialrm.embeddings import with_embeddings
 
-        ballots = with_embeddings(ballots, reader)
-    return ballots
+        held = with_embeddings(held, reader)
+    return held if isinstance(ballots, type(held)) else ballots.holding(held)
 
 
 def _train(ballots, config, how):
@@ -226,7 +227,7 @@ def run(
     settings |= {"devices": 0 if distributed else devices}
     config = _config(interpretation, kernel, voters, steps, social_members, **settings)
     read_as = {"layout": layout, "rater": rater_column, "group": group_column, "split": split}
-    ballots, report = load_ratings(ratings, unranked=unranked, **read_as)
+    ballots, report = load_ratings(ratings, stream=True, unranked=unranked, **read_as)
     typer.echo(str(ballots if report is None else report), err=True)
     reader = text_encoder(encoder, device, batch_size, cache) if interpretation == "embeddings" else None
     how = {"out": out, "report": report, "force": force, "resume": resume, "every": checkpoint_every}

@@ -22,7 +22,6 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Key
 
 from .checkpoints import from_bytes, to_bytes
 
@@ -166,12 +165,17 @@ def alone() -> Iterator[None]:
 
 
 def local(
-    key: Key[Array, "..."],  # keys that lie where the mesh is
-) -> Key[Array, "..."]:
-    "The same keys, to be used `alone`."
-    data, kind = np.asarray(jax.random.key_data(key)), jax.random.key_impl(key)
+    tree: Any,  # of arrays and keys that lie where the mesh is, whole
+) -> Any:
+    "Copies of the same, to be used `alone`."
+
+    def copy(x):
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(np.asarray(jax.random.key_data(x)), impl=jax.random.key_impl(x))
+        return jax.numpy.asarray(np.asarray(x))
+
     with alone():
-        return jax.random.wrap_key_data(data, impl=kind)
+        return jax.tree.map(copy, tree)
 
 
 def from_all(

@@ -23,27 +23,27 @@ from .aggregation import SocialOrder, find_rule
 from .assessment import held_out_trial, judged, watches
 from .ballots import Ballots, Contests
 from .checkpoints import EVERY, Checkpoints
-from .counting import about, cast, is_counted, sample
+from .counting import is_counted, sample
 from .devices import is_first, shares_devices
 from .electorates import Electorate
-from .embeddings import with_embeddings
 from .folders import asked_for, check_folder, claim
 from .groups import group_impact
 from socialrm.learning import (
     Learned,
     RunConfig,
     electorate,
-    learn,
     rehearse,
     stage_key,
     stage_progress,
     stage_rng,
 )
 from .lotteries import lottery_rewards
-from .pools import order_ballots, rater_ballots, voter_ballots
+from .pools import order_ballots, voter_ballots
 from .runs import save
 from .sizes import check_sizes
 from .social import Reward, train_on_scores, train_reward
+from .sources import source_of
+from .streams import Stream
 from .support import Support
 from .suspects import judge_raters, rater_tallies
 from .trial import Trial
@@ -106,13 +106,14 @@ def speakers(
     return (vanilla,), replace(voters, temperature=1.0, member=None)
 
 # %% ../nbs/40_pipeline.ipynb #b3eda5cb
-def _another(ballots, contests, config, vanilla, seed, checkpoints):
+def _another(source, contests, config, vanilla, seed, checkpoints):
     "The chosen rule's ranks after another training."
     config, kept = replace(config, seed=seed), checkpoints.within(f"seed-{seed}")
-    learned = learn(ballots, config, checkpoints=kept)
-    models, voters = speakers(learned, electorate(learned, ballots, config, checkpoints=kept), vanilla)
+    learned = source.learn(config, checkpoints=kept)
+    models, voters = speakers(learned, electorate(learned, source.ballots, config, checkpoints=kept), vanilla)
     options = {"key": stage_key(seed, "profiles"), "seats": config.seats, "normalise": config.normalise}
-    ranks = lambda: cast(models, voters, ballots, contests, (config.rule,), **options)[0][config.rule].ranks
+    asked = learned, models, voters, contests, (config.rule,)
+    ranks = lambda: source.cast(*asked, **options)[0][config.rule].ranks
     return kept.stage("ranks", ranks)
 
 # %% ../nbs/40_pipeline.ipynb #df39f1d8
@@ -127,9 +128,9 @@ def _spread(voters, contests):
     return np.unique(np.linspace(0, voters - 1, min(voters, most)).astype(int))
 
 # %% ../nbs/40_pipeline.ipynb #26015004
-def _vote(ballots, contests, config, learned, voters, vanilla, checkpoints):
+def _vote(source, contests, config, learned, voters, vanilla, checkpoints):
     "Orders of all rules, what the social model is to read, margins, what is said of raters, and who looked on."
-    rules = _rules(config)
+    rules, ballots = _rules(config), source.ballots
     drawn = _spread(len(voters.z), contests) if config.rule == "random_ballot" else []
     options = {"resamples": config.resamples, "rng": stage_rng(config.seed, "support")}
     seen = sample(voters) if is_counted(config.rule, voters) else voters  # whom those who look on see
@@ -142,7 +143,7 @@ def _vote(ballots, contests, config, learned, voters, vanilla, checkpoints):
     options |= {"seats": config.seats, "normalise": config.normalise}
 
     def hold():
-        found = cast(models, voters, ballots, contests, rules, **options)
+        found = source.cast(learned, models, voters, contests, rules, **options)
         said = [], {}
         if not learned.health.silent:
             said = judge_raters(ballots, learned, parts, config.rule, rng=rng)
@@ -155,32 +156,38 @@ def _vote(ballots, contests, config, learned, voters, vanilla, checkpoints):
     if served:
         served.found = served_found
     pairs = learned.individual.pairs
-    source = order_ballots(contests, orders[config.rule].ranks, pairs)
+    learn_from = order_ballots(contests, orders[config.rule].ranks, pairs)
     if len(drawn):
-        source = voter_ballots(contests, kept, voters.weight[drawn], pairs)
-    return orders, source, beaten, said, sure, served
+        learn_from = voter_ballots(contests, kept, voters.weight[drawn], pairs)
+    return orders, learn_from, beaten, said, sure, served
 
 # %% ../nbs/40_pipeline.ipynb #78d16e1e
-def _metrics(ballots, report, learned):
+def _metrics(source, report, learned, config, voters):
     "A flat summary for people and programs."
     family, components = min(learned.criterion, key=learned.criterion.get)
-    v = ballots.vocabulary
+    v, said = source.ballots.vocabulary, source.said(config, _rules(config), voters)
     return {
-        "n_raters": ballots.n_raters,
-        "n_ballots": ballots.n_ballots,
+        "n_raters": said["n_raters"],
+        "n_ballots": said["n_ballots"],
         "n_prompts": len(v.prompts),
         "n_completions": len(v.completions),
-        "left_out": {} if report is None else dict(report.left_out),
+        "left_out": source.left_out(report),
         "density_components": components,
         "density_family": family,
         "density_shares": [round(float(s), 6) for s in learned.density.share],
         "temperature": learned.voters.temperature,
         "members": len(learned.individuals),
         "latent": {k: v for k, v in asdict(learned.health).items() if k != "warnings" and v is not None},
-        "warnings": list(learned.health.warnings),
+        "warnings": [*learned.health.warnings, *said["warnings"]],
     }
 
 # %% ../nbs/40_pipeline.ipynb #c26b942e
+def _how(seed, stage, progress, checkpoints):
+    "Key, progress and checkpoints of a training."
+    options = {"key": stage_key(seed, stage), "progress": stage_progress(progress, stage)}
+    return options | {"checkpoint": checkpoints.training(stage)}
+
+
 def _social(contests, config, orders, source, beaten, pairs, options):
     "The social reward model, of orders or of a lottery's values."
     if config.target == "order":
@@ -198,49 +205,49 @@ def _served(served, contests, orders):
     return tuple(served.rows(orders)), tuple(group_impact(served, contests, several))
 
 
-def _held_out(ballots, contests, learned, watch, config, seed, checkpoints):
+def _held_out(source, contests, learned, watch, config, checkpoints):
     "The trial on held-out raters, read back where it is finished."
-    options = {"key": stage_key(seed, "trial"), "rng": stage_rng(seed, "trial")}
+    options = {"key": stage_key(config.seed, "trial"), "rng": stage_rng(config.seed, "trial")}
     options |= {"checkpoint": checkpoints.training("trial")}
-    ask = lambda: held_out_trial(learned.individual, ballots, contests, watch, config, **options)
+    asked, plain = learned.individual, replace(config.social, members=1)
+    others = lambda: source.others(asked.pairs, config)
+    ask = lambda: held_out_trial(asked, source.ballots, contests, watch, plain, others=others, **options)
     return checkpoints.stage("held_out", ask, Trial)
 
 # %% ../nbs/40_pipeline.ipynb #8b1216ac
-def _stages(ballots, config, report, progress, checkpoints):
+def _stages(source, config, report, progress, checkpoints):
     "One stage after the other."
-    clock, seed, contests = _Clock(), config.seed, ballots.contests()
-    learned = learn(ballots, config, progress=progress, checkpoints=checkpoints)
+    clock, seed, contests = _Clock(), config.seed, source.contests()
+    learned = source.learn(config, progress=progress, checkpoints=checkpoints)
     clock.mark("learning")
-    pairs, voters = learned.individual.pairs, electorate(learned, ballots, config, checkpoints=checkpoints)
-    how = lambda stage: {
-        "key": stage_key(seed, stage),
-        "progress": stage_progress(progress, stage),
-        "checkpoint": checkpoints.training(stage),
-    }
-    plain = replace(config.social, members=1)
-    vanilla = train_reward(rater_ballots(ballots, pairs), pairs, plain, **how("vanilla"))
-    voted = _vote(ballots, contests, config, learned, voters, vanilla, checkpoints)
-    orders, source, beaten, (raters, judgement), sure, served = voted
-    ranks = orders[config.rule].ranks
+    voters = electorate(learned, source.ballots, config, checkpoints=checkpoints)
+    how = lambda stage: _how(seed, stage, progress, checkpoints)
+    pairs, plain = learned.individual.pairs, replace(config.social, members=1)
+    vanilla = train_reward(source.vanilla(pairs, config), pairs, plain, **how("vanilla"))
+    voted = _vote(source, contests, config, learned, voters, vanilla, checkpoints)
+    orders, learn_from, beaten, (raters, judgement), sure, served = voted
     clock.mark("voting")
     seeds = [seed + 1_000 * i for i in range(1, config.seeds)]
-    again = [_another(ballots, contests, config, vanilla, other, checkpoints) for other in seeds]
-    support, (welfare, impact) = sure and sure.support(ranks, again), _served(served, contests, orders)
+    again = [_another(source, contests, config, vanilla, other, checkpoints) for other in seeds]
+    support, (welfare, impact) = (
+        sure and sure.support(orders[config.rule].ranks, again),
+        _served(served, contests, orders),
+    )
     clock.mark("seeds")
-    social = _social(contests, config, orders, source, beaten, pairs, how("social"))
+    social = _social(contests, config, orders, learn_from, beaten, pairs, how("social"))
     clock.mark("rewards")
-    kept_out = _held_out(ballots, contests, learned, sure, plain, seed, checkpoints)
+    kept_out = _held_out(source, contests, learned, sure, config, checkpoints)
     clock.mark("trial")
-    result = (config, contests, learned, orders, social, vanilla, _metrics(ballots, report, learned))
-    found = Run(*result, clock.seconds, beaten, support, welfare, impact, tuple(raters))
-    found.metrics.update(judged(found, kept_out) | ({"raters": judgement} if judgement else {}))
-    found.metrics["warnings"] += about(_rules(config), voters)
+    metrics = _metrics(source, report, learned, config, voters)
+    found = Run(config, contests, learned, orders, social, vanilla, metrics, clock.seconds, beaten)
+    found = replace(found, support=support, welfare=welfare, group_impact=impact, raters=tuple(raters))
+    metrics.update(judged(found, kept_out) | ({"raters": judgement} if judgement else {}))
     return found
 
 # %% ../nbs/40_pipeline.ipynb #721ddc5c
 @shares_devices
 def run(
-    ballots: Ballots,  # all raters'
+    ballots: Ballots | Stream,  # all raters', held or in shards
     config: RunConfig = RunConfig(),  # all settings of the run
     *,
     out: str | Path | None = None,  # a folder to write everything to; an interrupted run in it goes on
@@ -254,17 +261,19 @@ def run(
     if out is not None and is_first():
         check_folder(Path(out), force=force, resume=resume)
     readers = config.individual.interpretation, config.social.interpretation
-    if {"embeddings", "kernel"} & set(readers) and ballots.vocabulary.vectors is None:
-        ballots = with_embeddings(ballots)
-    check_sizes(ballots, config)
-    rehearse(ballots, ballots.contests(), _rules(config), config)
+    source = source_of(ballots)
+    source.check(config)
+    if {"embeddings", "kernel"} & set(readers) and source.ballots.vocabulary.vectors is None:
+        source = source.read()
+    check_sizes(source.ballots, config)
+    rehearse(source.ballots, source.contests(), _rules(config), config)
     if out is None or not is_first():
-        return _stages(ballots, config, report, progress, Checkpoints())
-    asked = asked_for(ballots, config, None if report is None else dict(report.left_out))
+        return _stages(source, config, report, progress, Checkpoints())
+    asked = asked_for(source.ballots, config, source.left_out(report) | source.identity())
     with claim(Path(out), asked, force=force, resume=resume, every=every) as checkpoints:
         alone = (
             checkpoints if jax.process_count() == 1 else Checkpoints()
         )  # of several processes none resumes
-        found = _stages(ballots, config, report, progress, alone)
-        save(found, ballots, Path(out), report)
+        found = _stages(source, config, report, progress, alone)
+        save(found, source.ballots, Path(out), report)
     return found

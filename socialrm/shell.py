@@ -91,6 +91,7 @@ Distributed = Annotated[
 def load_ratings(
     source: str | None,  # a file, a data set's name, or None: Tennessee
     *,
+    stream: bool = False,  # whether a folder of shards will do: a `Stream` then
     unranked: str = "unknown",  # for files: what a ballot leaves out is "unknown" or tied "last"
     **layout: Any,  # for files and folders: of `load_any`
 ) -> tuple[Any, Any]:  # ballots; the reader's report, None where nothing was read
@@ -101,6 +102,12 @@ def load_ratings(
         from socialrm.populations import tennessee
 
         return tennessee(key=jax.random.key(0)).ballots, None
+    if Path(source, "pairs.json").is_file():
+        from socialrm.streams import Stream
+
+        if not stream:
+            raise ValueError(f"{source} is a folder of shards: `socialrm run` alone reads those")
+        return Stream.open(source), None
     if Path(source).exists():
         from socialrm.importers import load_any
 

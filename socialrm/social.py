@@ -158,7 +158,8 @@ def _calibrate(reward):
 
 # %% ../nbs/26_social.ipynb #2939f4fc
 def train_reward(
-    source: Source,  # of `rater_ballots`, `order_ballots` or `voter_ballots`
+    source: Source
+    | Callable[[int], Pool],  # of `rater_ballots`, `order_ballots`, `voter_ballots`; or a chunk's pool
     pairs: Pairs,  # to score
     config: SocialConfig = SocialConfig(),  # how it is built and trained
     *,
@@ -169,10 +170,12 @@ def train_reward(
     "Fit one reward to ballots from any source."
     if config.interpretation == "kernel":
         return train_kernel(source, pairs, config)
+    options = {"progress": progress, "checkpoint": checkpoint}
+    if callable(source):  # a function of a chunk's first step, as `fit` takes it
+        return _train(pooled, source, pairs, config, None, key, options)
     pool = make_pool(*source, interpretation_inputs(pairs, config))
     rows = lambda key: drawn_ballots(pool, config.optimisation.batch, key=key)
     prompts = lambda key: pairs.prompt[np.asarray(pool.pair[rows(key)])[:, 0]]
-    options = {"progress": progress, "checkpoint": checkpoint}
     return _train(pooled, pool, pairs, config, prompts, key, options)
 
 # %% ../nbs/26_social.ipynb #f6091972
@@ -184,7 +187,7 @@ def _train(loss, data, pairs, config, prompts, key, options):
     key_init, key_fit = jax.random.split(key)
     model, how = new_reward(pairs, config, key=key_init, read=True), suited(config)
     names = pairs.vocabulary.prompts
-    who = lambda key: "ballots of " + some_of(repr(names[p]) for p in np.unique(prompts(key)))
+    who = prompts and (lambda key: "ballots of " + some_of(repr(names[p]) for p in np.unique(prompts(key))))
     if config.members == 1:
         history = fit(model, loss, data, config, how, key=key_fit, batch_of=who, **options)
         return Reward(model, config, pairs, history)

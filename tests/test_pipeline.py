@@ -14,7 +14,8 @@ from socialrm.aggregation import aggregate
 from socialrm.ballots import make_ballots
 from socialrm.diagnostics import order_shares, total_variation
 from socialrm.electorates import profile
-from socialrm.pipeline import RunConfig, electorate, learn, run
+from socialrm.learning import RunConfig, electorate, learn
+from socialrm.pipeline import run
 from socialrm.runs import load
 
 pytestmark = pytest.mark.trains
