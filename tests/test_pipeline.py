@@ -170,8 +170,10 @@ def test_a_large_electorate_is_counted_and_its_rankings_are_not_held(monkeypatch
 
     monkeypatch.setattr(counting, "HELD", 500)
     monkeypatch.setattr(counting, "SAMPLE", 100)
-    ballots, held, draw = populations.tennessee(40, key=jax.random.key(0)).ballots, [], learning.draw
-    monkeypatch.setattr(learning, "draw", lambda m, v, *a, **k: held.append(len(v.z)) or draw(m, v, *a, **k))
+    ballots, held, draw = populations.tennessee(40, key=jax.random.key(0)).ballots, [], learning.draw_each
+    monkeypatch.setattr(
+        learning, "draw_each", lambda m, v, *a, **k: held.append(len(v.z)) or draw(m, v, *a, **k)
+    )
     config = replace(SHORT, rule="copeland", compare=("irv",), electorate="simulated", voters=5_000)
     found = run(ballots, config)
     assert set(held) == {100}
