@@ -177,7 +177,7 @@ def local(
     with alone():
         return jax.tree.map(copy, tree)
 
-
+# %% ../nbs/80_devices.ipynb #19fbbebd
 def from_all(
     value: Any,  # this process's: numbers, texts, arrays, and lists, tuples and dicts of them
 ) -> list[Any]:
