@@ -48,7 +48,9 @@ BatchSize = Annotated[int, typer.Option(min=1, help="texts that the encoder read
 Cache = Annotated[Path | None, typer.Option(help="folder that keeps embeddings; default: the user's cache")]
 
 # %% ../nbs/75_shell.ipynb #f10b3649
-Ratings = Annotated[str | None, typer.Argument(help="a file, or a data set's name; default: Tennessee")]
+Ratings = Annotated[
+    str | None, typer.Argument(help="a file, a folder of shards, or a data set's name; default: Tennessee")
+]
 Normalise = Annotated[
     Literal["range", "sum", "deviation", "none"],
     typer.Option(help="how cardinal rules make voters' rewards comparable"),

@@ -13,6 +13,7 @@ import pytest
 from socialrm.pairs import Pairs
 from socialrm.populations import tennessee
 from socialrm.shards import write_shard
+from socialrm.stored import save_pairs
 
 PROGRAM = """
 import sys
@@ -34,6 +35,8 @@ from socialrm.pairs import interpretation_inputs
 from socialrm.populations import tennessee
 from socialrm.social import SocialConfig, train_reward
 from socialrm.pools import rater_ballots
+from socialrm.streamed import StreamLearned, count_stream, embed_stream
+from socialrm.streams import Stream
 from socialrm.tallies import stream_voters, tally
 from socialrm.training import Optimisation, fit
 
@@ -46,6 +49,18 @@ small = Architecture(width=16, blocks=1, heads=2, hidden=16, features=8)
 config = IndividualConfig(architecture=small, optimisation=how)
 contests = 2 if sys.argv[4] == "alone" and count == 8 else None  # a mesh of 2 x 4; of processes each is a row
 read, read_group = [], stored.read_group
+
+
+def streams_counted():
+    "Means of all raters of the shards, and their ballots counted, by a model that is the same everywhere."
+    stream = Stream.open(Path(out).parent / "shards", looked=50)
+    how = replace(config, architecture=replace(fitted_architecture(small, stream.ballots), context=2))
+    model = Individual(new_individual(stream.pairs, how, key=jax.random.key(7)), how, stream.pairs, np.zeros(0, int), [])
+    mean, sigma = embed_stream(model, stream)
+    learned = StreamLearned(model, mean[stream.rows], sigma[stream.rows], *[None] * 6, every=(mean, sigma))
+    template = Electorate(mean[:1], np.zeros(1, int), np.ones(1))
+    counted = count_stream(stream, learned, model, template, stream.contests(), key=jax.random.key(10))
+    yield from {"stream mean": mean, "stream sigma": sigma, "stream above": counted.above, "stream places": counted.places}.items()
 
 
 def elections():
@@ -66,6 +81,7 @@ def elections():
         scores = np.concatenate([order.scores for order in orders.values()])
         yield from {f"held {name} scores": scores, f"held {name} kept": np.stack(kept), f"held {name} shares": shares, f"held {name} looked": np.stack(watch.found)}.items()
     counted = count_voters(model, groups["completed"], few, asked, key=jax.random.key(9))
+    yield from streams_counted()
     yield from {"held above": counted.above, "held places": counted.places}.items()
 
 
@@ -135,6 +151,7 @@ def runs(tmp_path_factory):
     rows = Pairs.of(ballots).index(ballots.prompt[:, None], ballots.completion), ballots.rank
     (folder / "shards").mkdir()
     write_shard(folder / "shards" / "0.parquet", *rows, np.full(200, 2), group=25)
+    save_pairs(Pairs.of(ballots), folder / "shards" / "pairs.json")
     finish(start(folder, "one", 1))
     finish(start(folder, "eight", 8, devices=8))
     finish(start(folder, "split", 8, "sharded", devices=8))
@@ -186,6 +203,15 @@ def test_held_rankings_are_shared_by_voters_and_contests_to_the_last_bit(runs, n
         np.testing.assert_array_equal(other[figure][:exact], one[figure][:exact], err_msg=figure)
         np.testing.assert_allclose(other[figure], one[figure], rtol=1e-5, atol=1e-5, err_msg=figure)
     assert (one["held completed kept"] >= 0).all() and np.ptp(one["held simulated scores"]) > 0
+
+
+@pytest.mark.parametrize("name", ["eight", "processes"])
+def test_each_process_embeds_and_counts_its_own_raters_of_shards(runs, name):
+    one, other = runs["one"], runs[name]
+    for figure in ("stream mean", "stream sigma"):
+        np.testing.assert_allclose(other[figure], one[figure], rtol=1e-5, atol=1e-6, err_msg=figure)
+    np.testing.assert_array_equal(other["stream above"], one["stream above"])
+    assert (one["stream places"].sum(axis=2) == 200).all()
 
 
 @pytest.mark.parametrize("name", ["eight", "processes"])
