@@ -44,6 +44,16 @@ def _score_each(graph, contests, params, inputs, weights):
     scored = jnp.einsum("vf,kcf->kvc", deal(weights, voter=0), deal(block, contest=0))
     return deal(scored, voter=1, contest=0)
 
+# %% ../nbs/83_voices.ipynb #f982aae6
+def _rewards_of(voices, number, pairs):
+    "Rewards of one model's voters."
+    model, weights = voices.models[number], voices.weights[number]
+    if weights is None:
+        count = int((voices.member == number).sum())
+        return jnp.broadcast_to(model.score(pairs), (count, len(pairs.prompt)))
+    graph, params = nnx.split(model.model)
+    return _score(graph, params, interpretation_inputs(pairs, model.config), weights)
+
 # %% ../nbs/83_voices.ipynb #67b6da81
 @dataclass(frozen=True, eq=False)
 class Voices:
@@ -59,10 +69,10 @@ class Voices:
     ) -> Float[Array, "voter pair"]:  # higher is better; only differences within a prompt mean anything
         "Each voter's rewards."
         if len(self.models) == 1:
-            return self._of(0, pairs)
+            return _rewards_of(self, 0, pairs)
         scored = np.empty((len(self.member), len(pairs.prompt)), np.float32)
         for number in np.unique(self.member):
-            scored[self.member == number] = self._of(number, pairs)
+            scored[self.member == number] = _rewards_of(self, number, pairs)
         return jnp.asarray(scored)
 
     def rewards_each(
@@ -78,15 +88,6 @@ class Voices:
         graph, params = nnx.split(self.models[0].model)
         asked = interpretation_inputs(Pairs(*columns, pairs[0].vocabulary), self.models[0].config)
         return _score_each(graph, len(pairs), params, asked, self.weights[0])
-
-    def _of(self, number, pairs):
-        "Rewards of one model's voters."
-        model, weights = self.models[number], self.weights[number]
-        if weights is None:
-            voters = int((self.member == number).sum())
-            return jnp.broadcast_to(model.score(pairs), (voters, len(pairs.prompt)))
-        graph, params = nnx.split(model.model)
-        return _score(graph, params, interpretation_inputs(pairs, model.config), weights)
 
 # %% ../nbs/83_voices.ipynb #190fdfb5
 def listen(
