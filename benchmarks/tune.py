@@ -30,7 +30,7 @@ from socialrm.diagnostics import hide
 from socialrm.electorates import profile, simulated
 from socialrm.estimates import Estimate, from_profiles
 from socialrm.individual import IndividualConfig, embed, rewards, train_individual
-from socialrm.learning import RunConfig, electorate, learn, members
+from socialrm.learning import RunConfig, electorate, learn
 from socialrm.losses import list_mle
 from socialrm.missing import compare, hide_at_random, hide_by_type, truth
 from socialrm.populations import inverted_missing, mallows_mixture, spatial, tennessee
@@ -146,9 +146,9 @@ def completing_errors(name: str, seed: int) -> dict[tuple[str, str], float]:
     whole, rng = set_of(name)(seed), np.random.default_rng(seed)
     ballots = whole.keep(hide_by_type(whole, rng=rng).stays)
     contests, goal = ballots.contests(), truth(whole, whole.contests())
-    run = RunConfig(seed=seed, voters=20_000, electorate="completed", members=3)
-    three, fitted = learn(ballots, run), np.random.default_rng(seed)
-    learned = replace(three, others=three.others[: members(ballots, replace(run, members=None)) - 1])
+    run = RunConfig(seed=seed, voters=20_000, electorate="completed")
+    learned, fitted = learn(ballots, run), np.random.default_rng(seed)
+    three = learn(ballots, replace(run, members=3))
     heats = {
         "as it is": learned.voters.temperature,
         "at temperature 1": 1.0,
@@ -157,7 +157,7 @@ def completing_errors(name: str, seed: int) -> dict[tuple[str, str], float]:
         ),
     }
     found, key = {}, lambda prompt: jax.random.fold_in(jax.random.key(seed), int(prompt))
-    for way, heat in (heats | {"by three members": learned.voters.temperature}).items():
+    for way, heat in (heats | {"by three members": three.voters.temperature}).items():
         one = three if way == "by three members" else learned
         voters = replace(electorate(one, ballots, run), temperature=heat)
         given = one.individuals, voters, ballots
