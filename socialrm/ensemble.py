@@ -83,7 +83,7 @@ def across(
 
         def one(params, fixed, key):
             said = lambda p: loss(nnx.merge(graph, p, fixed), data, fraction, config, batch, key=key)
-            (value, metrics), gradient = jax.value_and_grad(said, has_aux=True)(params)
+            (value, metrics), gradient = jax.value_and_grad(said, has_aux=True)(jax.lax.stop_gradient(params))
             factor = jnp.minimum(1.0, clip / jnp.maximum(optax.tree.norm(gradient), 1e-12))
             slope = lambda p, g: (factor * jax.lax.stop_gradient(g) * (p - jax.lax.stop_gradient(p))).sum()
             nothing = sum(
