@@ -3,7 +3,7 @@
 A tenth of the raters is replaced (`socialrm.dishonest`), the individual model learns from all, and every rater gets the scores of
 `socialrm.reliability` and `socialrm.influence`. Figures are rows of `benchmarks/results/reliability.csv` (data, plant, seed, figure, value):
 the area under the ROC curve of the overall suspicion, of the plant's own story and of influence, and the shares of planted and of honest
-raters above the threshold. Influence is asked of the first three seeds, twice: of the ballots as they are, and of a voter drawn for each rater from the rater's part of
+raters above the threshold. Influence is asked of the first seed, twice: of the ballots as they are, and of a voter drawn for each rater from the rater's part of
 the density. The originals that duplicates copy count as planted: nobody can tell which of two was first. Settings were chosen on seeds 100
 and above. The individual models are smaller than the default (one block instead of three, 300 steps instead of 3,000), as many as a run
 trains (three for breakfast, one elsewhere); Jester is 300 of the 1,473 raters who rated all, and 40 of the 100 jokes, drawn anew for each seed. A stopped run goes on where it was; `--minutes` stops one. `--readme` writes the table of
@@ -35,7 +35,7 @@ from socialrm.training import Optimisation
 RESULTS = Path(__file__).parent / "results" / "reliability.csv"
 COLUMNS = ("data", "plant", "seed", "figure", "value")
 SMALL = IndividualConfig(Architecture(blocks=1), optimisation=Optimisation(steps=300, learning_rate=3e-3))
-INFLUENCE = 3  # seeds that influence, which has no bound, is measured on: dearer than all the rest
+INFLUENCE = 1  # seeds that influence, which has no bound, is measured on: dearer than all the rest
 STORY = {"random": "random", "reversed": "reversed", "reversed Memphis": "reversed"}
 CASES = {  # those with a bound first
     "tennessee": ("random", "reversed Memphis", "none", "reversed"),
