@@ -162,7 +162,7 @@ def table():
     """Each bound and how often it held."""
     found = read_results("reliability.csv", RESULTS.parent)
     yield from (
-        "| data | planted | bound | held | median | lowest | pulls away (influence), median |",
+        "| data | planted | bound | held | median | lowest | pulls away (influence), first seed |",
         "|---|---|---|---|---|---|---|",
     )
     for data, plant, least in BOUNDS:
