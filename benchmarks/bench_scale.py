@@ -2,10 +2,12 @@
 
     python benchmarks/bench_scale.py 1000 10000 100000 1000000 [--contests 1000]
     python benchmarks/bench_scale.py --run 10000 100000 1000000
+    python benchmarks/bench_scale.py --streamed 10000 100000
 
 A synthetic population: four types of raters, twenty ballots of three each, over 1,000 prompts of 8 candidates. As many voters as raters. Rows are
 added to results/scale.csv; processor seconds are user and system, of all threads. With --run the sizes are voters of a whole `socialrm` run on Tennessee with a simulated electorate
 and 100 training steps, counted or (where there are more than 100,000) held, with a rule of margins; rows are added to results/scale_run.csv.
+With --streamed the sizes are raters of a whole `socialrm run` over shards, 50 prompts of them, 200 training steps, every rater's ballots completed and counted; rows are added to results/scale_streamed.csv.
 """
 
 import argparse
@@ -24,7 +26,7 @@ RESULTS = Path(__file__).parent / "results" / "scale.csv"
 PROMPTS, CANDIDATES, BALLOTS, PLACES, SHARD = 1_000, 8, 20, 3, 10_000
 
 
-def generate(folder, raters):
+def generate(folder, raters, prompts=PROMPTS):
     "Write shards of raters of four types; half of the prompts turn their orders round."
     import numpy as np
 
@@ -34,7 +36,7 @@ def generate(folder, raters):
     for number, first in enumerate(range(0, raters, SHARD)):
         rng, n = np.random.default_rng([1, number]), min(SHARD, raters - first)
         kind = np.repeat(rng.integers(0, 4, n), BALLOTS)
-        prompt = rng.integers(0, PROMPTS, len(kind))
+        prompt = rng.integers(0, prompts, len(kind))
         shown = np.argsort(rng.random((len(kind), CANDIDATES)), axis=1)[:, :PLACES]
         utility = np.where(prompt % 2, -1, 1)[:, None] * taste[kind[:, None], shown]
         order = np.argsort(-utility - 0.3 * rng.gumbel(size=utility.shape), axis=1)
@@ -132,6 +134,62 @@ print(json.dumps(said))
 """
 
 
+STREAMED = """
+import json, resource, sys, tempfile, time
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+import bench_scale
+from socialrm.ballots import Vocabulary
+from socialrm.pairs import Pairs
+from socialrm.pipeline import RunConfig, run
+from socialrm.stored import save_pairs
+from socialrm.streams import Stream
+raters, prompts, size = int(sys.argv[1]), 50, bench_scale.CANDIDATES
+with tempfile.TemporaryDirectory() as folder:
+    bench_scale.generate(Path(folder), raters, prompts)
+    names = (tuple(f"{kind}{i}" for i in range(n)) for kind, n in (("p", prompts), ("c", size)))
+    save_pairs(Pairs(np.repeat(np.arange(prompts), size), np.tile(np.arange(size), prompts), Vocabulary((), *names)), Path(folder, "pairs.json"))
+    begun = time.process_time()
+    config = RunConfig(rule="copeland", compare=("borda",))
+    how = replace(config.individual.optimisation, steps=200)
+    stream = Stream.open(folder)
+    opened = time.process_time() - begun
+    found = run(stream, replace(config, individual=replace(config.individual, optimisation=how)))
+said = {f"seconds of {stage}": found.timing[stage] for stage in ("learning", "voting", "trial")}
+said |= {"cpu_seconds of opening": round(opened, 1), "cpu_seconds": round(time.process_time() - begun, 1)}
+said |= {"peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)}
+print(json.dumps(said))
+"""
+
+
+def streamed_runs(sizes):
+    "A run over shards of each size."
+    for raters in sizes:
+        path, command = RESULTS.with_name("scale_streamed.csv"), [sys.executable, "-c", STREAMED, str(raters)]
+        found = subprocess.run(
+            command,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": _with_benchmarks()},
+        )
+        row = {"raters": raters, "ballots": raters * BALLOTS} | json.loads(found.stdout)
+        row |= {"load": round(os.getloadavg()[0], 1)}
+        print(row, flush=True)
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            table = csv.DictWriter(file, list(row), lineterminator="\n")
+            if new:
+                table.writeheader()
+            table.writerow(row)
+
+
+def _with_benchmarks():
+    "Where this file and the package are looked for."
+    return os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+
+
 def whole_runs(sizes):
     "A run of each size; beyond what is held, counted and held."
     for voters in sizes:
@@ -157,7 +215,10 @@ def main():
     parse.add_argument("--voters", type=int, help="default: as many as raters")
     parse.add_argument("--one", action="store_true", help="this size, in this process, to stdout")
     parse.add_argument("--run", action="store_true", help="sizes are voters of whole runs")
+    parse.add_argument("--streamed", action="store_true", help="sizes are raters of whole runs over shards")
     given = parse.parse_args()
+    if given.streamed:
+        return streamed_runs(given.raters)
     if given.run:
         return whole_runs(given.raters)
     if given.one:
