@@ -166,7 +166,7 @@ def windows(
         found = [read_group(shards, int(number)) for number in numbers[mine]]
         return tuple(np.concatenate(column) for column in zip(*found))
 
-    order = grain.MapDataset.range(len(shards.groups)).shuffle(seed=seed).repeat().batch(groups)
+    order = grain.MapDataset.range(len(shards.groups)).shuffle(seed=seed).repeat(2**32).batch(groups)
     reader = iter(
         order.map(read).to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=ahead))
     )
