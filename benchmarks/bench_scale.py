@@ -163,6 +163,17 @@ print(json.dumps(said))
 """
 
 
+def keep(path, row):
+    "Print a run's row and add it to a file, with the machine's load."
+    row, new = row | {"load": round(os.getloadavg()[0], 1)}, not path.exists()
+    print(row, flush=True)
+    with path.open("a", newline="") as file:
+        table = csv.DictWriter(file, list(row), lineterminator="\n")
+        if new:
+            table.writeheader()
+        table.writerow(row)
+
+
 def streamed_runs(sizes):
     "A run over shards of each size."
     for raters in sizes:
@@ -175,14 +186,7 @@ def streamed_runs(sizes):
             env=os.environ | {"PYTHONPATH": _with_benchmarks()},
         )
         row = {"raters": raters, "ballots": raters * BALLOTS} | json.loads(found.stdout)
-        row |= {"load": round(os.getloadavg()[0], 1)}
-        print(row, flush=True)
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            table = csv.DictWriter(file, list(row), lineterminator="\n")
-            if new:
-                table.writeheader()
-            table.writerow(row)
+        keep(path, row)
 
 
 def _with_benchmarks():
@@ -196,15 +200,7 @@ def whole_runs(sizes):
         for how in ("counted", "held") if voters > 100_000 else ("held",):
             command = [sys.executable, "-c", WHOLE, str(voters), how]
             said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-            row = {"voters": voters, "how": how} | said | {"load": round(os.getloadavg()[0], 1)}
-            print(row, flush=True)
-            path = RESULTS.with_name("scale_run.csv")
-            new = not path.exists()
-            with path.open("a", newline="") as file:
-                table = csv.DictWriter(file, list(row), lineterminator="\n")
-                if new:
-                    table.writeheader()
-                table.writerow(row)
+            keep(RESULTS.with_name("scale_run.csv"), {"voters": voters, "how": how} | said)
 
 
 def main():

@@ -32,7 +32,7 @@ from .streams import Stream
 
 # %% ../nbs/62_sources.ipynb #8b4a652a
 @dataclass(frozen=True, eq=False)
-class Held:
+class _Held:
     "Ballots in memory."
 
     ballots: Ballots  # all
@@ -47,13 +47,38 @@ class Held:
     ) -> None:
         "All settings will do."
 
-    def read(self) -> "Held":
+    def read(self) -> "_Held":
         "The same, texts with vectors."
         return replace(self, ballots=with_embeddings(self.ballots))
 
     def identity(self) -> dict[str, int]:
         "Nothing beyond the ballots at hand."
         return {}
+
+    def left_out(
+        self,
+        report: Any,  # the reader's
+    ) -> dict[str, int]:
+        "What the reader left out."
+        return {} if report is None else dict(report.left_out)
+
+    def said(
+        self,
+        config: RunConfig,  # of the run
+        rules: tuple[str, ...],  # the chosen one first
+        voters: Electorate,  # who votes
+    ) -> dict[str, Any]:
+        "Sizes, and what a reader of the run has to know."
+        return {
+            "n_raters": self.ballots.n_raters,
+            "n_ballots": self.ballots.n_ballots,
+            "warnings": about(rules, voters),
+        }
+
+# %% ../nbs/62_sources.ipynb #5ec7a01
+@dataclass(frozen=True, eq=False)
+class Held(_Held):
+    "Ballots in memory."
 
     def learn(
         self,
@@ -90,29 +115,9 @@ class Held:
         "Everybody's vote."
         return cast(models, voters, self.ballots, *asked, **options)
 
-    def left_out(
-        self,
-        report: Any,  # the reader's
-    ) -> dict[str, int]:
-        "What the reader left out."
-        return {} if report is None else dict(report.left_out)
-
-    def said(
-        self,
-        config: RunConfig,  # of the run
-        rules: tuple[str, ...],  # the chosen one first
-        voters: Electorate,  # who votes
-    ) -> dict[str, Any]:
-        "Sizes, and what a reader of the run has to know."
-        return {
-            "n_raters": self.ballots.n_raters,
-            "n_ballots": self.ballots.n_ballots,
-            "warnings": about(rules, voters),
-        }
-
 # %% ../nbs/62_sources.ipynb #45a0cd02
 @dataclass(frozen=True, eq=False)
-class Streamed:
+class _Streamed:
     "Ballots in shards."
 
     stream: Stream  # where they are
@@ -130,13 +135,37 @@ class Streamed:
         "`ValueError` on settings that need all ballots in memory."
         check_stream(self.stream, config)
 
-    def read(self) -> "Streamed":
+    def read(self) -> "_Streamed":
         "The same, texts with vectors."
-        return Streamed(replace(self.stream, ballots=with_embeddings(self.ballots)))
+        return replace(self, stream=replace(self.stream, ballots=with_embeddings(self.ballots)))
 
     def identity(self) -> dict[str, int]:
         "The files' digest: a run goes on with the same ones alone."
         return {f"shards {self.stream.digest}": 0}
+
+    def left_out(
+        self,
+        report: Any,  # the reader's
+    ) -> dict[str, int]:
+        "Raters in row groups that are not full."
+        left = self.stream.shards.left_out
+        return {"raters in a row group that is not full": left} if left else {}
+
+    def said(
+        self,
+        config: RunConfig,  # of the run
+        rules: tuple[str, ...],  # the chosen one first
+        voters: Electorate,  # who votes
+    ) -> dict[str, Any]:
+        "Sizes, and what a reader of the run has to know."
+        counted = about(rules, voters) if (voters.rater < 0).any() else []
+        sizes = {"n_raters": self.stream.n_raters, "n_ballots": self.stream.n_ballots}
+        return sizes | {"warnings": [*about_stream(self.stream), *counted]}
+
+# %% ../nbs/62_sources.ipynb #5ec7b01
+@dataclass(frozen=True, eq=False)
+class Streamed(_Streamed):
+    "Ballots in shards."
 
     def learn(
         self,
@@ -176,25 +205,6 @@ class Streamed:
     ) -> tuple:
         "The vote of all raters, or of simulated voters."
         return cast_stream(self.stream, learned, models, voters, *asked, **options)
-
-    def left_out(
-        self,
-        report: Any,  # the reader's
-    ) -> dict[str, int]:
-        "Raters in row groups that are not full."
-        left = self.stream.shards.left_out
-        return {"raters in a row group that is not full": left} if left else {}
-
-    def said(
-        self,
-        config: RunConfig,  # of the run
-        rules: tuple[str, ...],  # the chosen one first
-        voters: Electorate,  # who votes
-    ) -> dict[str, Any]:
-        "Sizes, and what a reader of the run has to know."
-        counted = about(rules, voters) if (voters.rater < 0).any() else []
-        sizes = {"n_raters": self.stream.n_raters, "n_ballots": self.stream.n_ballots}
-        return sizes | {"warnings": [*about_stream(self.stream), *counted]}
 
 # %% ../nbs/62_sources.ipynb #47a2b758
 def source_of(
