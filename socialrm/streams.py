@@ -10,10 +10,12 @@ __all__ = ['LOOKED', 'WINDOW', 'write_shards', 'is_stream', 'Stream', 'as_ballot
 
 # %% ../nbs/60_streams.ipynb #4015874d
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int
 
@@ -74,6 +76,20 @@ def _widths(folder):
             most = np.maximum(most, [count.max(initial=1), places.max(initial=2)])
     return tuple(map(int, most))
 
+# %% ../nbs/60_streams.ipynb #5ec7c001
+@contextmanager
+def _refusing(folder):
+    "Whatever a damaged file makes a reader raise, as one kind of error."
+    try:
+        yield
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError, pa.ArrowException) as error:
+        if type(error) is ValueError:  # says itself what is wrong
+            raise
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"{folder} cannot be read ({said[0]}): write its shards and pairs.json again"
+        ) from error
+
 # %% ../nbs/60_streams.ipynb #81855319
 @dataclass(frozen=True, eq=False, repr=False)
 class Stream:
@@ -93,10 +109,11 @@ class Stream:
         looked: int = LOOKED,  # raters in the sample, about
     ) -> "Stream":
         "Read footers, the sample and the files' digest. `ValueError` where shards are broken or too wide."
-        pairs, shards = _opened(Path(folder))
-        raters = shards.raters * len(shards.groups)
-        chosen = np.arange(0, raters, -(-raters // looked))
-        return cls(shards, pairs, *_sample(shards, pairs, chosen), chosen, _digest(Path(folder), shards))
+        with _refusing(folder):
+            pairs, shards = _opened(Path(folder))
+            raters = shards.raters * len(shards.groups)
+            chosen = np.arange(0, raters, -(-raters // looked))
+            return cls(shards, pairs, *_sample(shards, pairs, chosen), chosen, _digest(Path(folder), shards))
 
     n_raters = property(
         lambda self: self.shards.raters * len(self.shards.groups), doc="Raters in full row groups."

@@ -1,6 +1,8 @@
 "A run over shards: the same raters, read a window at a time."
 
 import json
+import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,3 +113,38 @@ def test_broken_shards_are_refused(ballots, tmp_path, damage, says):
         pq.write_table(pa.table({"rater": [1, 2]}), tmp_path / "s" / "extra.parquet")
     with pytest.raises(ValueError, match=says):
         Stream.open(tmp_path / "s")
+
+
+def damaged(raw, rng):
+    "The bytes of a file after an accident."
+    raw, at = bytearray(raw), rng.randrange(len(raw))
+    kind = rng.choice(["cut", "empty", "flipped", "inserted", "null"])
+    if kind == "flipped":
+        for _ in range(rng.choice([1, 5, 40])):
+            raw[rng.randrange(len(raw))] = rng.randrange(256)
+    elif kind == "inserted":
+        raw[at:at] = rng.randbytes(20)
+    elif kind == "null":
+        raw = raw.replace(
+            rng.choice([b"0", b"1", b"[", b'"']), rng.choice([b"null", b"-1", b"1e30", b"9" * 20]), 1
+        )
+    else:
+        raw = raw[: at if kind == "cut" else 0]
+    return bytes(raw)
+
+
+def test_damaged_files_are_refused_with_one_kind_of_error(folder, tmp_path):
+    rng, outcomes = random.Random(0), set()
+    for number in range(120):
+        shards = tmp_path / str(number)
+        shutil.copytree(folder, shards)
+        path = rng.choice(sorted(shards.iterdir()))
+        path.write_bytes(damaged(path.read_bytes(), rng))
+        try:
+            Stream.open(shards)
+            outcomes.add("opened")
+        except Exception as error:
+            assert type(error) is ValueError, repr(error)
+            outcomes.add("refused")
+        shutil.rmtree(shards)
+    assert outcomes == {"opened", "refused"}  # what is flipped inside a column may be another valid ballot
